@@ -1,0 +1,32 @@
+# What every target is compiled with, and how a floor becomes a library.
+
+add_library(thresher_options INTERFACE)
+target_compile_features(thresher_options INTERFACE cxx_std_20)
+target_compile_options(thresher_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+  -fstack-protector-strong -fcf-protection -fPIE)
+target_compile_definitions(thresher_options INTERFACE _GLIBCXX_ASSERTIONS H5_USE_110_API)
+target_link_options(thresher_options INTERFACE -pie -Wl,-z,relro,-z,now)
+if(CMAKE_BUILD_TYPE MATCHES "Rel")
+  target_compile_definitions(thresher_options INTERFACE _FORTIFY_SOURCE=2)
+endif()
+if(THRESHER_SANITIZE)
+  target_compile_options(thresher_options INTERFACE -fsanitize=${THRESHER_SANITIZE} -fno-sanitize-recover=all
+                         -fno-omit-frame-pointer)
+  target_link_options(thresher_options INTERFACE -fsanitize=${THRESHER_SANITIZE})
+endif()
+target_include_directories(thresher_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+
+# thresher_floor(<name> USES <floors below> PRIVATE <third party>): the static library thresher_<name> from the
+# sources in this folder and one level below it.
+function(thresher_floor name)
+  cmake_parse_arguments(arg "" "" "USES;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *.cpp */*.cpp)
+  if(NOT sources)
+    add_library(thresher_${name} INTERFACE)
+    return()
+  endif()
+  add_library(thresher_${name} STATIC ${sources})
+  list(TRANSFORM arg_USES PREPEND thresher_)
+  target_link_libraries(thresher_${name} PUBLIC thresher_options ${arg_USES} PRIVATE fmt::fmt ${arg_PRIVATE})
+endfunction()
