@@ -1,0 +1,135 @@
+// The arithmetic of a transformer: one call per step, the same for every device.
+//
+// A device is one in-order queue: calls return before or after the work is done, `finish` waits. All tensors are views
+// of memory that the device itself allocated (rows = tokens of a packed batch unless said otherwise), outputs are given
+// by the caller, and no step allocates. Every step computes a row from that row alone (attend: from the rows of its
+// sequence), in an order of operations that depends on nothing else: the same row gives the same bits in any batch,
+// with any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "thresher/tensor/buffer.h"
+#include "thresher/tensor/tensor.h"
+
+namespace thresher::device {
+
+using tensor::Buffer;
+using tensor::DType;
+using tensor::Tensor;
+
+// A matrix [outputs, inputs] in the form the device multiplies fastest. Made by Device::pack.
+class Weight {
+ public:
+  virtual ~Weight() = default;
+  virtual std::int64_t outputs() const = 0;
+  virtual std::int64_t inputs() const = 0;
+  virtual DType dtype() const = 0;
+  virtual std::int64_t bytes() const = 0;
+};
+
+// The sequences of a packed batch: sequence i holds rows [starts[i], starts[i + 1]). `starts` is i32, 1 x (count + 1).
+struct Sequences {
+  Tensor starts;
+  std::int64_t count = 0;
+  std::int64_t longest = 0;  // rows of the longest one
+};
+
+enum class Activation : std::uint8_t { silu, gelu, gelu_tanh };
+
+struct RopeOptions {
+  Tensor rows;             // i32, 1 x tokens: the row of cos/sin for each token
+  Tensor cos, sin;         // f32, [table rows, head_size / 2]
+  std::int64_t head_size = 0;
+  Tensor gain;             // optional, f32, 1 x head_size: RMSNorm of each head before the rotation (QK-norm)
+  float epsilon = 0;       // of that norm
+};
+
+struct AttendOptions {
+  std::int64_t query_heads = 0;
+  std::int64_t kv_heads = 0;  // divides query_heads; query head h reads kv head h / (query_heads / kv_heads)
+  std::int64_t head_size = 0;
+  float scale = 0;            // factor of q.k, usually 1 / sqrt(head_size)
+  std::int64_t window = 0;    // a token sees itself and the window - 1 tokens before it; 0 = all
+};
+
+// One row each for the rows of `hidden`; views not wanted are empty. Natural logarithms.
+struct ScoreOutput {
+  Tensor logprob;      // f32, 1 x rows: log-softmax of the target
+  Tensor rank;         // i32, 1 x rows: tokens with a greater logit, plus those with an equal logit and a lower id
+  Tensor entropy;      // f32, 1 x rows: of the whole distribution
+  Tensor top_id;       // i32, rows x K, by falling logit, ties by rising id
+  Tensor top_logprob;  // f32, rows x K
+};
+
+struct DeviceOptions {
+  int threads = 1;
+};
+
+// Where the seconds of `score` went, since the device was made.
+struct ScoreTime {
+  double products = 0;  // its matrix products
+  double total = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual std::string kind() const = 0;  // "cpu", "cuda"
+  virtual std::string isa() const = 0;   // what decides the bits besides the dtype: "avx512_bf16", "sm_90"
+  virtual int threads() const = 0;
+
+  // Memory. Throws base::Error (os) with the size asked for. `upload` and `download` copy dense or strided tensors of
+  // equal shape and dtype between host and device memory; the host memory may be reused when they return.
+  virtual Buffer allocate(std::int64_t bytes) = 0;
+  virtual void upload(const Tensor& host, const Tensor& device) = 0;
+  virtual void download(const Tensor& device, const Tensor& host) = 0;
+  virtual void finish() = 0;
+
+  // Sizes all scratch space for batches of at most `rows` tokens, `scored` scored rows, top-`top_k`, and weights packed
+  // until now. Called once, before the first step.
+  virtual void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) = 0;
+
+  // A weight from a host matrix [outputs, inputs] in f32, bf16 or f16, to be multiplied with activations of `dtype`
+  // (f32 or bf16). The host matrix may be freed afterwards.
+  virtual std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype) = 0;
+
+  // out[r] = table[ids[r]]. ids i32 1 x rows, table [vocabulary, width] f32 or bf16, out f32.
+  virtual void embed(const Tensor& ids, const Tensor& table, const Tensor& out) = 0;
+
+  // RMSNorm: out[r] = x[s] / sqrt(mean(x[s]^2) + epsilon) * gain, s = rows[r], or r where `rows` (i32, 1 x out.rows) is
+  // empty. x f32, gain f32 1 x width, out f32 or bf16. (Zhang and Sennrich 2019, arXiv 1910.07467.)
+  virtual void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) = 0;
+
+  // out = x W^T (+ bias) (+ out, when accumulating). x as the weight was packed for, bias f32 1 x outputs or empty,
+  // out f32 or bf16 (f32 when accumulating), products summed in f32.
+  virtual void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) = 0;
+
+  // Rotates every head of x [tokens, heads * head_size] in place, pairs (i, i + head_size / 2). (Su et al. 2021,
+  // arXiv 2104.09864, in Hugging Face's half-split order.)
+  virtual void rope(const Tensor& x, const RopeOptions& options) = 0;
+
+  // Causal attention inside each sequence: out[t, h] = sum_j softmax_j(scale * q[t, h].k[j, g(h)]) v[j, g(h)].
+  // q and out [tokens, query_heads * head_size], k and v [tokens, kv_heads * head_size], all of one dtype.
+  virtual void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
+                      const AttendOptions& options, const Tensor& out) = 0;
+
+  // out[r, c] = activation(x[r, c]) * x[r, c + width], x [tokens, 2 width].
+  virtual void gate(const Tensor& x, Activation activation, const Tensor& out) = 0;
+
+  // Log-softmax of hidden W^T, streamed over vocabulary tiles: never more than 64 MiB of logits at a time. hidden as the
+  // head was packed for, targets i32 1 x rows.
+  virtual void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) = 0;
+  virtual ScoreTime score_time() const = 0;
+
+  // The machine's measured peak for products of this dtype with this device's threads, FLOP/s; takes about `seconds`.
+  virtual double measure_peak(DType dtype, double seconds) = 0;
+};
+
+// The CPU device: oneDNN's matrix products, own kernels, OpenMP threads of the calling thread.
+std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options);
+
+}  // namespace thresher::device
