@@ -1,0 +1,56 @@
+// One scoring job, from corpus to published results: what `thresher score` runs on every rank.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "thresher/base/check.h"
+#include "thresher/base/file.h"
+#include "thresher/comm/comm.h"
+#include "thresher/comm/mailbox.h"
+#include "thresher/store/import.h"
+#include "thresher/tensor/dtype.h"
+
+namespace thresher::schedule {
+
+enum class Bos : std::uint8_t { automatic, always, never };
+enum class PrefixToken : std::uint8_t { none, bos, eos };
+
+// Zero stands for "choose" where a number is optional.
+struct Job {
+  base::Path model;
+  std::vector<std::string> corpus;     // one HDF5 corpus, or text / JSONL files and globs (imported into the output)
+  base::Path output;                   // run directory
+  std::optional<tensor::DType> dtype;  // default: bf16, or f32 where the model's weights are f32
+  int threads = 0;                     // default: cores / ranks on this host
+  std::int64_t tokens_per_batch = 0;
+  std::int64_t window = 0;             // default: the model's positions
+  std::int64_t stride = 0;             // default: half a window
+  Bos bos = Bos::automatic;
+  PrefixToken prefix = PrefixToken::none;
+  bool per_token = false;
+  std::int32_t top_k = 0;
+  std::int64_t shard_documents = 512;
+  std::int64_t shard_bytes = 0;        // default: corpus / 1024 within 256 KiB .. 64 MiB
+  std::optional<std::int64_t> max_rejects;
+  bool fresh = false;
+  double progress_every = 30;          // seconds between progress lines where there is no terminal
+  store::ImportOptions import;         // how to read a corpus that is not HDF5; the field names of pairs
+  std::vector<std::pair<std::string, std::string>> options;  // every option as resolved, for run.json
+  std::string command;                 // the command line, for run.json
+};
+
+// The ranks of the job.
+struct World {
+  comm::Comm& comm;
+  comm::Mailbox& mailbox;
+};
+
+// Collective. Runs or continues the job and returns the exit code: ok, or failures when more documents failed than
+// max_rejects allows. Throws base::Error on every rank alike, so that all can leave through MPI_Finalize.
+base::Exit run_job(const Job& job, World world);
+
+}  // namespace thresher::schedule
