@@ -5,9 +5,13 @@
 namespace thresher::base {
 
 Error::Error(Exit code, const std::string& message, std::source_location where)
-    : std::runtime_error(message), code_(code), where_(std::string(where.file_name()) + ":" + std::to_string(where.line())) {}
+    : std::runtime_error(message),
+      code_(code),
+      where_(std::string(where.file_name()) + ":" + std::to_string(where.line())) {}
 
-void fail(Exit code, const std::string& message, std::source_location where) { throw Error(code, message, where); }
+void fail(Exit code, const std::string& message, std::source_location where) {
+  throw Error(code, message, where);
+}
 
 void fail_errno(Exit code, const std::string& what, int error_number, std::source_location where) {
   throw Error(code, what + ": " + std::generic_category().message(error_number), where);

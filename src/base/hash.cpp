@@ -27,9 +27,13 @@ std::string Digest::hex() const {
   return text;
 }
 
-Digest digest_of(std::span<const std::byte> bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
+Digest digest_of(std::span<const std::byte> bytes) {
+  return canonical(XXH3_128bits(bytes.data(), bytes.size()));
+}
 
-Digest digest_of(std::string_view bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
+Digest digest_of(std::string_view bytes) {
+  return canonical(XXH3_128bits(bytes.data(), bytes.size()));
+}
 
 struct Hasher::State {
   State() {
@@ -47,10 +51,16 @@ Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
-void Hasher::add(std::span<const std::byte> bytes) { XXH3_128bits_update(state_->state, bytes.data(), bytes.size()); }
+void Hasher::add(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->state, bytes.data(), bytes.size());
+}
 
-void Hasher::add(std::string_view bytes) { XXH3_128bits_update(state_->state, bytes.data(), bytes.size()); }
+void Hasher::add(std::string_view bytes) {
+  XXH3_128bits_update(state_->state, bytes.data(), bytes.size());
+}
 
-Digest Hasher::digest() const { return canonical(XXH3_128bits_digest(state_->state)); }
+Digest Hasher::digest() const {
+  return canonical(XXH3_128bits_digest(state_->state));
+}
 
 }  // namespace thresher::base

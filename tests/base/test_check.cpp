@@ -1,5 +1,5 @@
-#include <cerrno>
 #include <boost/test/unit_test.hpp>
+#include <cerrno>
 #include <string>
 
 #include "thresher/base/check.h"

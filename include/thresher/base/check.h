@@ -1,4 +1,5 @@
-// Errors: every failure a user can see is an Error with an exit code and one message that says what, where and what to do.
+// Errors: every failure a user can see is an Error with an exit code and one message that says what, where and what to
+// do.
 #pragma once
 
 #include <source_location>
@@ -21,7 +22,7 @@ enum class Exit : int {
   io = 74,             // reading or writing failed half-way, e.g. disk full
   again = 75,          // stopped early and committed: run me again
   permission = 77,
-  config = 78          // options or files contradict each other or an earlier run
+  config = 78  // options or files contradict each other or an earlier run
 };
 
 // Thrown for everything that ends the job; a document's own failure is a row, never an Error.

@@ -6,7 +6,9 @@
 
 namespace thresher::base {
 
-inline float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+inline float from_bf16(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
 
 // Rounds to nearest, ties to even; NaN stays NaN.
 inline std::uint16_t to_bf16(float value) {

@@ -24,7 +24,11 @@ class Log {
 
 Log& log();
 
-inline void info(std::string_view text) { log().write(Level::info, text); }
-inline void warn(std::string_view text) { log().write(Level::warning, text); }
+inline void info(std::string_view text) {
+  log().write(Level::info, text);
+}
+inline void warn(std::string_view text) {
+  log().write(Level::warning, text);
+}
 
 }  // namespace thresher::base

@@ -1,4 +1,5 @@
-// Small byte messages between ranks, for the scheduler: nobody waits for a receiver, and waiting costs no processor time.
+// Small byte messages between ranks, for the scheduler: nobody waits for a receiver, and waiting costs no processor
+// time.
 #pragma once
 
 #include <cstdint>

@@ -27,20 +27,20 @@ struct Job {
   std::optional<tensor::DType> dtype;  // default: bf16, or f32 where the model's weights are f32
   int threads = 0;                     // default: cores / ranks on this host
   std::int64_t tokens_per_batch = 0;
-  std::int64_t window = 0;             // default: the model's positions
-  std::int64_t stride = 0;             // default: half a window
+  std::int64_t window = 0;  // default: the model's positions
+  std::int64_t stride = 0;  // default: half a window
   Bos bos = Bos::automatic;
   PrefixToken prefix = PrefixToken::none;
   bool per_token = false;
   std::int32_t top_k = 0;
   std::int64_t shard_documents = 512;
-  std::int64_t shard_bytes = 0;        // default: corpus / 1024 within 256 KiB .. 64 MiB
+  std::int64_t shard_bytes = 0;  // default: corpus / 1024 within 256 KiB .. 64 MiB
   std::optional<std::int64_t> max_rejects;
   bool fresh = false;
-  double progress_every = 30;          // seconds between progress lines where there is no terminal
-  store::ImportOptions import;         // how to read a corpus that is not HDF5; the field names of pairs
+  double progress_every = 30;   // seconds between progress lines where there is no terminal
+  store::ImportOptions import;  // how to read a corpus that is not HDF5; the field names of pairs
   std::vector<std::pair<std::string, std::string>> options;  // every option as resolved, for run.json
-  std::string command;                 // the command line, for run.json
+  std::string command;                                       // the command line, for run.json
 };
 
 // The ranks of the job.
