@@ -14,6 +14,12 @@ namespace thresher::base {
 
 using Path = std::filesystem::path;
 
+// What a name stands for, not following a symbolic link.
+enum class Entry : std::uint8_t { none, file, directory, link, other };
+
+// Whether opening a file may follow a symbolic link in its last component.
+enum class Links : std::uint8_t { follow, refuse };
+
 // A file open for reading. Safe to use from several threads.
 class ReadFile {
  public:
@@ -44,18 +50,22 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  virtual std::unique_ptr<ReadFile> open(const Path& path) = 0;
+  virtual std::unique_ptr<ReadFile> open(const Path& path, Links links) = 0;
+  std::unique_ptr<ReadFile> open(const Path& path) { return open(path, Links::follow); }
   // Fails if the file exists.
   virtual std::unique_ptr<WriteFile> create(const Path& path) = 0;
-  virtual bool exists(const Path& path) = 0;
+  virtual Entry entry(const Path& path) = 0;
+  bool exists(const Path& path) { return entry(path) != Entry::none; }
   // Names (not paths) in a directory, sorted.
   virtual std::vector<std::string> list(const Path& directory) = 0;
   virtual void make_directories(const Path& directory) = 0;
-  // False if `to` exists already (then nothing changes); `from` keeps its name too.
+  // False if `to` exists already (then nothing changes); `from` keeps its name too, but
+  // for file systems without hard links, where it is renamed.
   virtual bool link(const Path& from, const Path& to) = 0;
   // Replaces `to`.
   virtual void rename(const Path& from, const Path& to) = 0;
-  virtual void remove(const Path& path) = 0;  // no error when there is none
+  // A file or an empty directory; no error when there is none.
+  virtual void remove(const Path& path) = 0;
   virtual void remove_tree(const Path& path) = 0;
   // Makes names created, linked, renamed or removed in `directory` durable.
   virtual void sync_directory(const Path& directory) = 0;
@@ -69,7 +79,13 @@ class FileSystem {
 FileSystem& real_files();
 
 // The whole content of a file; throws Error (data) when it is larger than `limit`.
-std::string read_all(FileSystem& files, const Path& path, std::int64_t limit);
+std::string read_all(FileSystem& files, const Path& path, std::int64_t limit, Links links = Links::follow);
+
+// ".<name>.<process>.<attempt>.tmp" beside `path`, another one at each call.
+Path temporary_name(const Path& path);
+
+// For cleaning up after an error: what fails here is not reported.
+void remove_quietly(FileSystem& files, const Path& path) noexcept;
 
 // Writes under a temporary name in the same directory, syncs, renames, syncs the directory.
 void write_atomically(FileSystem& files, const Path& path, std::span<const std::byte> bytes);
