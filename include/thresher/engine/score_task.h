@@ -1,0 +1,83 @@
+// Scores shards: windows of many documents share batches, rows of a shard come out when its last window is done.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "thresher/engine/encode.h"
+#include "thresher/engine/pack.h"
+#include "thresher/engine/window.h"
+#include "thresher/model/transformer.h"
+#include "thresher/store/result.h"
+
+namespace thresher::engine {
+
+struct ScoreOptions {
+  std::int64_t tokens_per_batch = 0;
+  WindowRule rule;
+  store::Columns columns;
+  std::vector<TokenId> lead, bare_lead;  // as in EncodePolicy
+};
+
+// Counts over the task's life.
+struct ScoreCounts {
+  std::int64_t batches = 0;
+  std::int64_t tokens_fed = 0;  // rows through the blocks
+  std::int64_t tokens_scored = 0;
+  double visible_keys = 0;  // (query, key) pairs of full attention, for the work done
+};
+
+// One thread. A document's numbers depend on the document alone, whatever else is in the task.
+class ScoreTask {
+ public:
+  ScoreTask(model::Transformer& transformer, ScoreOptions options);
+  ~ScoreTask();
+
+  // Takes a shard; its windows wait for a batch.
+  void add(EncodedShard shard);
+
+  // True while another shard would make fuller batches.
+  bool hungry() const;
+  // True if nothing waits.
+  bool idle() const;
+  // Runs one batch, if one is full enough or `drain` says that nothing more will come.
+  void step(bool drain);
+  // Shards that are complete since the last call.
+  std::vector<store::Rows> take_finished();
+
+  const ScoreCounts& counts() const { return counts_; }
+
+ private:
+  struct ShardScores;
+  struct PendingWindow {
+    std::shared_ptr<ShardScores> shard;
+    std::int64_t item = 0;
+    Window window;
+  };
+  using Batch = std::vector<PendingWindow>;
+
+  void pull_windows();
+  void group(bool drain);
+  void run(const Batch& batch);
+  void append(const PendingWindow& pending);
+  void store_scores(const Batch& batch);
+  void finish(ShardScores& scores);
+  void append_tokens(const ShardScores& scores, std::size_t begin, std::size_t end, store::Rows& rows) const;
+  std::int64_t fed(const PendingWindow& pending) const;
+  const std::vector<TokenId>& lead_of(const EncodedShard::Item& item) const;
+
+  model::Transformer& transformer_;
+  const ScoreOptions options_;
+  std::deque<std::shared_ptr<ShardScores>> waiting_;  // with windows not pulled yet
+  std::vector<PendingWindow> pool_;                   // pulled, not grouped
+  std::int64_t pool_tokens_ = 0;
+  std::deque<Batch> batches_;
+  std::vector<store::Rows> finished_;
+  model::PackedBatch packed_;
+  model::ScoredTokens scored_;
+  ScoreCounts counts_;
+};
+
+}  // namespace thresher::engine

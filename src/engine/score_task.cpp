@@ -1,0 +1,239 @@
+#include "thresher/engine/score_task.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace thresher::engine {
+namespace {
+
+// Windows are gathered until they would fill this many batches, so that best fit has a choice.
+constexpr std::int64_t lookahead = 8;
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+// A shard on its way through the model. Scores are kept per token of the document, so that windows may be done in any
+// order and sums are always taken in the document's order.
+struct ScoreTask::ShardScores {
+  EncodedShard shard;
+  std::vector<float> logprob, entropy;
+  std::vector<std::int32_t> rank, top_id;
+  std::vector<float> top_logprob;
+  std::vector<std::int64_t> scored_from;  // per item: the first token with a score
+  std::int64_t next_item = 0;             // whose windows are pulled next
+  std::optional<WindowCutter> cutter;     // of next_item, when it is part done
+  std::int64_t windows_out = 0;           // pulled and not done
+  bool pulled = false;                    // no more windows to pull
+};
+
+ScoreTask::ScoreTask(model::Transformer& transformer, ScoreOptions options)
+    : transformer_(transformer), options_(std::move(options)) {}
+
+ScoreTask::~ScoreTask() = default;
+
+void ScoreTask::add(EncodedShard shard) {
+  auto scores = std::make_shared<ShardScores>();
+  const std::size_t tokens = shard.tokens.size();
+  const auto top_k = static_cast<std::size_t>(options_.columns.top_k);
+  scores->logprob.resize(tokens);
+  if (options_.columns.per_token || shard.pairs) scores->rank.resize(tokens);
+  if (options_.columns.per_token) scores->entropy.resize(tokens);
+  scores->top_id.resize(tokens * top_k);
+  scores->top_logprob.resize(tokens * top_k);
+  scores->scored_from.resize(static_cast<std::size_t>(shard.count()));
+  scores->shard = std::move(shard);
+  waiting_.push_back(std::move(scores));
+}
+
+bool ScoreTask::hungry() const {
+  return batches_.empty() && waiting_.empty() && pool_tokens_ < lookahead * options_.tokens_per_batch;
+}
+
+bool ScoreTask::idle() const {
+  return batches_.empty() && waiting_.empty() && pool_.empty();
+}
+
+std::vector<store::Rows> ScoreTask::take_finished() {
+  return std::exchange(finished_, {});
+}
+
+const std::vector<TokenId>& ScoreTask::lead_of(const EncodedShard::Item& item) const {
+  return item.bare ? options_.bare_lead : options_.lead;
+}
+
+std::int64_t ScoreTask::fed(const PendingWindow& pending) const {
+  const auto& item = pending.shard->shard.items[static_cast<std::size_t>(pending.item)];
+  const auto lead = static_cast<std::int64_t>(lead_of(item).size());
+  return pending.window.end - pending.window.begin + (pending.window.lead ? lead : 0);
+}
+
+void ScoreTask::pull_windows() {
+  while (!waiting_.empty() && pool_tokens_ < lookahead * options_.tokens_per_batch) {
+    const auto scores = waiting_.front();
+    EncodedShard& shard = scores->shard;
+    if (scores->next_item == shard.count()) {
+      scores->pulled = true;
+      waiting_.pop_front();
+      if (scores->windows_out == 0) finish(*scores);
+      continue;
+    }
+    const std::int64_t i = scores->next_item;
+    auto& item = shard.items[static_cast<std::size_t>(i)];
+    if (!scores->cutter) {
+      const std::int64_t length = item.status == store::Status::rejected ? 0 : shard.length(i);
+      const auto lead = static_cast<std::int64_t>(lead_of(item).size());
+      scores->cutter.emplace(options_.rule, Extent{length, lead, item.score_from, shard.pairs});
+      scores->scored_from[static_cast<std::size_t>(i)] = length - scores->cutter->scored();
+      if (item.status == store::Status::ok && scores->cutter->scored() == 0) item.status = store::Status::empty;
+      if (item.status == store::Status::ok && scores->cutter->several()) item.status = store::Status::windowed;
+    }
+    Window window;
+    if (scores->cutter->next(window)) {
+      pool_.push_back({scores, i, window});
+      pool_tokens_ += fed(pool_.back());
+      ++scores->windows_out;
+    } else {
+      scores->cutter.reset();
+      ++scores->next_item;
+    }
+  }
+}
+
+// Groups the pool into batches. Those that are not nearly full wait for more windows, unless nothing more will come or
+// none is nearly full (windows of 60 % of the budget never share one).
+void ScoreTask::group(bool drain) {
+  std::vector<std::int32_t> lengths;
+  for (const PendingWindow& pending : pool_) lengths.push_back(static_cast<std::int32_t>(fed(pending)));
+  const auto groups = pack(lengths, options_.tokens_per_batch);
+  const auto is_full = [&](const PackedGroup& packed) { return packed.tokens * 100 >= options_.tokens_per_batch * 97; };
+  const bool all = drain || std::none_of(groups.begin(), groups.end(), is_full);
+  std::vector<PendingWindow> rest;
+  pool_tokens_ = 0;
+  for (const PackedGroup& packed : groups) {
+    const bool full = all || is_full(packed);
+    Batch batch;
+    for (std::int32_t index : packed.members) batch.push_back(std::move(pool_[static_cast<std::size_t>(index)]));
+    if (full) {
+      batches_.push_back(std::move(batch));
+    } else {
+      std::move(batch.begin(), batch.end(), std::back_inserter(rest));
+      pool_tokens_ += packed.tokens;
+    }
+  }
+  pool_ = std::move(rest);
+}
+
+void ScoreTask::step(bool drain) {
+  if (batches_.empty()) {
+    pull_windows();
+    const bool last = drain && waiting_.empty();
+    if (last || pool_tokens_ >= lookahead * options_.tokens_per_batch) group(last);
+  }
+  if (batches_.empty()) return;
+  const Batch batch = std::move(batches_.front());
+  batches_.pop_front();
+  run(batch);
+}
+
+void ScoreTask::append(const PendingWindow& pending) {
+  const EncodedShard& shard = pending.shard->shard;
+  const Window& window = pending.window;
+  const std::int64_t start = packed_.starts.back();
+  std::int64_t lead = 0;
+  if (window.lead) {
+    const auto& ids = lead_of(shard.items[static_cast<std::size_t>(pending.item)]);
+    lead = static_cast<std::int64_t>(ids.size());
+    packed_.ids.insert(packed_.ids.end(), ids.begin(), ids.end());
+  }
+  const TokenId* tokens = shard.tokens.data() + shard.offsets[static_cast<std::size_t>(pending.item)];
+  packed_.ids.insert(packed_.ids.end(), tokens + window.begin, tokens + window.end);
+  packed_.starts.push_back(static_cast<std::int32_t>(packed_.ids.size()));
+  for (std::int64_t t = window.score_begin; t < window.score_end; ++t) {
+    packed_.scored_rows.push_back(static_cast<std::int32_t>(start + lead + t - 1 - window.begin));
+    packed_.targets.push_back(static_cast<std::int32_t>(tokens[t]));
+  }
+  const auto length = static_cast<double>(packed_.starts.back() - start);
+  counts_.visible_keys += length * (length + 1) / 2;
+}
+
+void ScoreTask::run(const Batch& batch) {
+  packed_.ids.clear();
+  packed_.starts.assign(1, 0);
+  packed_.scored_rows.clear();
+  packed_.targets.clear();
+  for (const PendingWindow& pending : batch) append(pending);
+  transformer_.score(packed_, scored_);
+  ++counts_.batches;
+  counts_.tokens_fed += static_cast<std::int64_t>(packed_.ids.size());
+  counts_.tokens_scored += static_cast<std::int64_t>(packed_.targets.size());
+  store_scores(batch);
+}
+
+void ScoreTask::store_scores(const Batch& batch) {
+  const std::int64_t top_k = options_.columns.top_k;
+  std::int64_t from = 0;
+  for (const PendingWindow& pending : batch) {
+    ShardScores& scores = *pending.shard;
+    const std::int64_t count = pending.window.score_end - pending.window.score_begin;
+    const std::int64_t to = static_cast<std::int64_t>(scores.shard.offsets[static_cast<std::size_t>(pending.item)]) +
+                            pending.window.score_begin;
+    std::copy_n(scored_.logprob.begin() + from, count, scores.logprob.begin() + to);
+    if (!scores.rank.empty()) std::copy_n(scored_.rank.begin() + from, count, scores.rank.begin() + to);
+    if (!scores.entropy.empty()) std::copy_n(scored_.entropy.begin() + from, count, scores.entropy.begin() + to);
+    std::copy_n(scored_.top_id.begin() + from * top_k, count * top_k, scores.top_id.begin() + to * top_k);
+    std::copy_n(scored_.top_logprob.begin() + from * top_k, count * top_k, scores.top_logprob.begin() + to * top_k);
+    from += count;
+    if (--scores.windows_out == 0 && scores.pulled) finish(scores);
+  }
+}
+
+void ScoreTask::finish(ShardScores& scores) {
+  const EncodedShard& shard = scores.shard;
+  store::Rows rows;
+  rows.shard = shard.shard;
+  rows.first = shard.first;
+  if (options_.columns.per_token) rows.token_offsets.push_back(0);
+  for (std::int64_t i = 0; i < shard.count(); ++i) {
+    const auto& item = shard.items[static_cast<std::size_t>(i)];
+    const bool has_score = item.status == store::Status::ok || item.status == store::Status::windowed;
+    const std::size_t end = shard.offsets[i + 1];
+    const std::size_t begin = has_score ? shard.offsets[i] + static_cast<std::size_t>(scores.scored_from[i]) : end;
+    double sum = 0;
+    bool greedy = has_score;
+    for (std::size_t t = begin; t < end; ++t) {
+      sum += scores.logprob[t];
+      if (shard.pairs) greedy = greedy && scores.rank[t] == 0;
+    }
+    const bool is_nan = has_score && std::isnan(sum);
+    rows.status.push_back(is_nan ? store::Status::nan : item.status);
+    rows.tokens.push_back(static_cast<std::int64_t>(end - begin));
+    rows.logprob.push_back(has_score ? sum : nan);
+    rows.bytes.push_back(item.bytes);
+    rows.words.push_back(item.words);
+    if (shard.pairs) rows.is_greedy.push_back(greedy && !is_nan);
+    if (item.status == store::Status::rejected) rows.rejects.push_back({shard.first + i, item.reason});
+    if (options_.columns.per_token) append_tokens(scores, begin, end, rows);
+  }
+  finished_.push_back(std::move(rows));
+}
+
+void ScoreTask::append_tokens(const ShardScores& scores, std::size_t begin, std::size_t end, store::Rows& rows) const {
+  const auto copy = [&](const auto& from, auto& to, std::size_t width) {
+    to.insert(to.end(), from.begin() + static_cast<std::ptrdiff_t>(begin * width),
+              from.begin() + static_cast<std::ptrdiff_t>(end * width));
+  };
+  const auto top_k = static_cast<std::size_t>(options_.columns.top_k);
+  copy(scores.shard.tokens, rows.token_id, 1);
+  copy(scores.logprob, rows.token_logprob, 1);
+  copy(scores.rank, rows.token_rank, 1);
+  copy(scores.entropy, rows.token_entropy, 1);
+  copy(scores.top_id, rows.top_id, top_k);
+  copy(scores.top_logprob, rows.top_logprob, top_k);
+  rows.token_offsets.push_back(rows.token_id.size());
+}
+
+}  // namespace thresher::engine
