@@ -38,13 +38,13 @@ inline void check_mailbox(Comm& comm, Mailbox& mailbox, int count) {
   auto content = [](int from, int to, int i) {
     return std::string(static_cast<std::size_t>(i * i * 37), static_cast<char>(from * 16 + to)) + std::to_string(i);
   };
-  BOOST_TEST(!mailbox.poll(Channel::worker).has_value());
+  BOOST_TEST(!mailbox.poll(Channel::lease).has_value());
   comm.barrier();
   for (int i = 0; i < count; ++i)
     for (int to = 0; to < comm.size(); ++to)
-      for (Channel channel : {Channel::coordinator, Channel::worker})
+      for (Channel channel : {Channel::coordinator, Channel::lease})
         mailbox.post(to, channel, i, content(comm.rank(), to, i));
-  for (Channel channel : {Channel::worker, Channel::coordinator}) {
+  for (Channel channel : {Channel::lease, Channel::coordinator}) {
     std::map<int, int> next;
     for (int left = count * comm.size(); left > 0; --left) {
       const Message message = mailbox.take(channel);

@@ -9,8 +9,9 @@
 
 namespace thresher::comm {
 
-// Who on a rank a message is for. Each channel has one consuming thread per rank.
-enum class Channel : int { coordinator = 1, worker = 2 };
+// Who on a rank a message is for: rank zero's coordinator, the reader that waits for leases, the scorer that waits for
+// its parts to be committed. Each channel has one consuming thread per rank.
+enum class Channel : int { coordinator = 1, lease = 2, credit = 3 };
 
 struct Message {
   int from = 0;

@@ -1,0 +1,17 @@
+// What the process can see of its machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace thresher::base {
+
+std::string host_name();
+// Processors this process may run on (its affinity mask, or the cgroup's quota where that is less).
+int usable_cores();
+// The most memory this process has held, in bytes.
+std::int64_t peak_memory();
+// Total memory of the machine in bytes.
+std::int64_t machine_memory();
+
+}  // namespace thresher::base

@@ -1,0 +1,83 @@
+// The messages between workers and the coordinator.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "thresher/base/check.h"
+
+namespace thresher::schedule {
+
+enum Kind : std::int32_t {
+  // worker to coordinator
+  request = 1,   // give me a lease
+  part = 2,      // PartHeader and the part's bytes
+  failed = 3,    // Failure: this rank cannot go on
+  finished = 4,  // nothing more will come from this rank
+  // coordinator to worker
+  lease = 5,      // Lease; a count of 0 = no more work
+  committed = 6,  // one part of yours is durable
+  stop = 7        // Failure: the job ends with this error
+};
+
+struct PartHeader {
+  std::int64_t shard = 0;
+  std::int64_t documents = 0;
+  std::int64_t tokens = 0;    // scored
+  std::int64_t failures = 0;  // documents without a score
+};
+
+struct FailureHeader {
+  std::int32_t code = 0;
+};
+
+// A plain struct, and bytes behind it.
+template <class T>
+std::string pack_message(const T& header, std::string_view bytes = {}) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  std::string message(sizeof(T) + bytes.size(), '\0');
+  std::memcpy(message.data(), &header, sizeof(T));
+  if (!bytes.empty()) std::memcpy(message.data() + sizeof(T), bytes.data(), bytes.size());
+  return message;
+}
+
+// The struct at the front; `rest` is what stands behind it.
+template <class T>
+T unpack_message(std::string_view message, std::string_view* rest = nullptr) {
+  if (message.size() < sizeof(T)) base::fail(base::Exit::internal, "a message is shorter than its header");
+  T header;
+  std::memcpy(&header, message.data(), sizeof(T));
+  if (rest) *rest = message.substr(sizeof(T));
+  return header;
+}
+
+inline std::string pack_error(const base::Error& error) {
+  return pack_message(FailureHeader{static_cast<std::int32_t>(error.code())}, error.what());
+}
+
+inline base::Error unpack_error(std::string_view message) {
+  std::string_view text;
+  const auto header = unpack_message<FailureHeader>(message, &text);
+  return {static_cast<base::Exit>(header.code), std::string(text)};
+}
+
+// Runs `work`; whatever it throws becomes a base::Error.
+template <class Work>
+void as_error(const Work& work) {
+  try {
+    work();
+  } catch (const base::Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    base::fail(base::Exit::os, "out of memory");
+  } catch (const std::exception& error) {
+    base::fail(base::Exit::internal, error.what());
+  }
+}
+
+}  // namespace thresher::schedule
