@@ -43,7 +43,7 @@ struct ModelConfig {
   bool tied_head = false;
   double rope_theta = 10000;
   RopeScaling rope;
-  std::vector<std::int64_t> window;  // per layer: sliding window in tokens, 0 = all
+  std::vector<std::int64_t> window;             // per layer: sliding window in tokens, 0 = all
   tensor::DType weights = tensor::DType::bf16;  // dtype named by the file, f32 where it names none
   std::optional<std::int64_t> bos, eos;
 
@@ -56,6 +56,8 @@ struct ModelConfig {
   double head_flops() const;
   double attention_flops() const;
 };
+
+constexpr std::int64_t config_size_limit = 1'000'000;  // bytes
 
 // Reads and checks config.json. Throws base::Error: no_input, data (missing field, wrong type or range; names the field
 // and the limit), config (an architecture or option that is not supported; names it).

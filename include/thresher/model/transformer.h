@@ -28,22 +28,22 @@ struct ScoredTokens {
   std::vector<float> logprob;
   std::vector<std::int32_t> rank;
   std::vector<float> entropy;
-  std::vector<std::int32_t> top_id;     // rows x top_k
+  std::vector<std::int32_t> top_id;  // rows x top_k
   std::vector<float> top_logprob;
 };
 
 // The greatest batch that will come.
 struct Capacity {
-  std::int64_t tokens = 0;    // rows of a batch
-  std::int64_t longest = 0;   // tokens of one sequence
+  std::int64_t tokens = 0;   // rows of a batch
+  std::int64_t longest = 0;  // tokens of one sequence
   std::int32_t top_k = 0;
 };
 
 struct LoadReport {
   double seconds = 0;
   std::int64_t bytes_read = 0;
-  std::int64_t weight_bytes = 0;   // packed, on the device
-  base::Digest digest;             // of config.json and every tensor: the model's content identity
+  std::int64_t weight_bytes = 0;  // packed, on the device
+  base::Digest digest;            // of config.json and every tensor: the model's content identity
 };
 
 class Transformer {

@@ -1,0 +1,21 @@
+// Self-attention of one block: one product for queries, keys and values of all heads.
+#pragma once
+
+#include "model/linear.h"
+#include "model/pass.h"
+#include "thresher/model/config.h"
+
+namespace thresher::model {
+
+struct Attention {
+  Linear qkv;  // rows: query heads, key heads, value heads
+  Linear output;
+  Vector query_gain, key_gain;  // QK-norm
+  device::AttendOptions options;
+
+  // residual += attention(x), x [tokens, hidden].
+  void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
+  static std::int64_t scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens);
+};
+
+}  // namespace thresher::model

@@ -1,0 +1,21 @@
+#include "model/mlp.h"
+
+namespace thresher::model {
+
+void Mlp::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const {
+  const std::int64_t mark = pass.arena.mark();
+  const std::int64_t width = down.weight->inputs();
+  const tensor::Tensor both = pass.arena.take(pass.dtype, pass.tokens, 2 * width);
+  const tensor::Tensor gated = pass.arena.take(pass.dtype, pass.tokens, width);
+  gate_up.apply(pass.device, x, both);
+  pass.device.gate(both, activation, gated);
+  down.add_to(pass.device, gated, residual);
+  pass.arena.release(mark);
+}
+
+std::int64_t Mlp::scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens) {
+  return tensor::Arena::bytes_of(dtype, tokens, 2 * config.intermediate) +
+         tensor::Arena::bytes_of(dtype, tokens, config.intermediate);
+}
+
+}  // namespace thresher::model

@@ -1,0 +1,20 @@
+// The gated feed-forward layer of one block: down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202).
+#pragma once
+
+#include "model/linear.h"
+#include "model/pass.h"
+#include "thresher/model/config.h"
+
+namespace thresher::model {
+
+struct Mlp {
+  Linear gate_up;  // rows: gate, up
+  Linear down;
+  device::Activation activation = device::Activation::silu;
+
+  // residual += mlp(x), x [tokens, hidden].
+  void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
+  static std::int64_t scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens);
+};
+
+}  // namespace thresher::model

@@ -1,0 +1,20 @@
+// What every step of one batch's way through the model shares.
+#pragma once
+
+#include <cstdint>
+
+#include "thresher/device/device.h"
+
+namespace thresher::model {
+
+struct Pass {
+  device::Device& device;
+  tensor::Arena& arena;  // scratch: taken and given back within a step
+  tensor::DType dtype;   // of activations between products
+  std::int64_t tokens = 0;
+  device::Sequences sequences;
+  device::RopeOptions rope;  // without a gain
+  float norm_epsilon = 0;
+};
+
+}  // namespace thresher::model
