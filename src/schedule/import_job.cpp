@@ -7,6 +7,8 @@
 #include <numeric>
 #include <sstream>
 
+#include "thresher/base/check.h"
+
 namespace thresher::schedule {
 namespace {
 
@@ -78,7 +80,7 @@ std::vector<std::size_t> share_inputs(std::span<const std::int64_t> sizes, int r
   std::size_t next = 0;
   std::int64_t before = 0;
   for (int rank = 1; rank < ranks; ++rank) {
-    const auto target = static_cast<std::int64_t>(static_cast<__int128>(total) * rank / ranks);
+    const std::int64_t target = total / ranks * rank + total % ranks * rank / ranks;
     while (next < sizes.size() && before + (sizes[next] + 1) / 2 < target) before += sizes[next++] + 1;
     cuts.push_back(next);
   }
@@ -117,9 +119,7 @@ store::ImportReport import_corpus(const ImportJob& job, comm::Comm& comm) {
       spools.push_back(spool_of(job, rank));
       reports.push_back(outcomes[rank].report);
     }
-    merged = attempt([&] {
-               return store::merge_spools(spools, reports, job.output, job.rejects, job.options);
-             }).pack();
+    merged = attempt([&] { return store::merge_spools(spools, reports, job.output, job.rejects, job.options); }).pack();
   }
   comm.broadcast(merged, 0);
   const Outcome result = Outcome::unpack(merged);

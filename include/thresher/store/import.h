@@ -23,9 +23,10 @@ struct ImportOptions {
   std::string text_field = "text";
   std::string id_field = "id";
   std::string context_field, continuation_field;  // both set: pairs instead of text_field
+  std::string separator;  // paragraphs: the line that ends one ("%" in fortune files); empty: an empty line
   int threads = 1;
-  std::int64_t document_limit = 64 << 20;   // bytes of text; longer ones are kept as too_long
-  std::int64_t line_limit = 256 << 20;      // bytes of a JSONL line
+  std::int64_t document_limit = 64 << 20;  // bytes of text; longer ones are kept as too_long
+  std::int64_t line_limit = 256 << 20;     // bytes of a JSONL line
   // Text to token ids, called from many threads at once; empty: the corpus keeps text. For pairs `split` (a byte
   // offset) is replaced by the number of tokens before the continuation.
   std::function<void(std::string_view text, std::int64_t& split, std::vector<std::uint32_t>& ids)> encode;
@@ -34,12 +35,12 @@ struct ImportOptions {
 };
 
 struct ImportReport {
-  std::int64_t documents = 0;    // rows written, rejected ones included
+  std::int64_t documents = 0;  // rows written, rejected ones included
   std::int64_t rejected = 0;
   std::int64_t duplicates = 0;   // ids seen before
   std::int64_t input_bytes = 0;  // as read from disk
   std::int64_t text_bytes = 0;
-  std::string digest;            // XXH3-128 of the input bytes
+  std::string digest;  // XXH3-128 of the input bytes
 };
 
 // Expands globs, sorts nothing (the order given is the order of the corpus; a glob's matches are sorted).

@@ -1,0 +1,19 @@
+// The commands, one per file.
+#pragma once
+
+#include <vector>
+
+#include "app/options.h"
+
+namespace thresher::app {
+
+Command import_command();
+Command score_command();
+Command export_command();
+Command inspect_command();
+Command bench_command();
+
+// All of them, in the order help lists them.
+const std::vector<Command>& commands();
+
+}  // namespace thresher::app

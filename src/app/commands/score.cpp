@@ -1,0 +1,145 @@
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "app/commands/commands.h"
+#include "app/commands/intake.h"
+#include "thresher/schedule/job.h"
+
+namespace thresher::app {
+namespace {
+
+constexpr std::int64_t most_tokens = std::int64_t{1} << 24;  // of a window or a batch
+
+// Checks "dp=4" against the ranks; other axes than dp have to be 1.
+void check_layout(Arguments& arguments, int ranks) {
+  const std::string layout = arguments.text("layout");
+  if (layout.empty() || layout == "auto") return;
+  std::int64_t product = 1;
+  std::string_view rest = layout;
+  while (!rest.empty()) {
+    const std::string_view axis = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), axis.size() + 1));
+    int count = 0;
+    const char* const end = axis.data() + axis.size();
+    const bool known = axis.starts_with("dp=") || axis.starts_with("pp=") || axis.starts_with("tp=");
+    if (!known || std::from_chars(axis.data() + 3, end, count).ptr != end || count < 1 || count > 65536) {
+      arguments.reject(fmt::format("--layout is '{}', but has to be auto or like dp=4", layout));
+      return;
+    }
+    if (!axis.starts_with("dp=") && count > 1) {
+      arguments.reject(fmt::format("--layout asks for {}, but this build splits work by documents only (dp=N)", axis),
+                       base::Exit::unavailable);
+      return;
+    }
+    product *= count;
+  }
+  if (product != ranks) {
+    arguments.reject(fmt::format("--layout {} needs {} ranks, but {} run; start it with mpirun -n {}", layout, product,
+                                 ranks, product));
+  }
+}
+
+void read_model_options(Arguments& arguments, schedule::Job& job) {
+  constexpr std::string_view dtypes[] = {"bf16", "f32"};
+  constexpr std::string_view devices[] = {"cpu", "cuda"};
+  if (const auto dtype = arguments.choice("dtype", dtypes)) {
+    job.dtype = *dtype == 0 ? tensor::DType::bf16 : tensor::DType::f32;
+  }
+  if (arguments.choice("device", devices) == 1) {
+    arguments.reject("--device cuda: this thresher is built without CUDA; leave --device out or say cpu",
+                     base::Exit::unavailable);
+  }
+  job.threads = static_cast<int>(arguments.whole("threads", 1, 4096).value_or(0));
+  job.tokens_per_batch = arguments.whole("tokens-per-batch", 1, most_tokens).value_or(0);
+}
+
+void read_scoring_options(Arguments& arguments, schedule::Job& job) {
+  constexpr std::string_view bos[] = {"auto", "always", "never"};
+  constexpr std::string_view prefixes[] = {"none", "bos", "eos"};
+  job.window = arguments.whole("window", 2, most_tokens).value_or(0);
+  job.stride = arguments.whole("stride", 1, most_tokens).value_or(0);
+  if (job.window > 0 && job.stride >= job.window) {
+    arguments.reject(fmt::format("--stride {} has to be less than --window {}", job.stride, job.window));
+  }
+  job.bos = static_cast<schedule::Bos>(arguments.choice("bos", bos).value_or(0));
+  job.prefix = static_cast<schedule::PrefixToken>(arguments.choice("prefix-token", prefixes).value_or(0));
+  if (job.prefix != schedule::PrefixToken::none) {
+    if (job.stride > 0) arguments.reject("--stride has no meaning with --prefix-token, whose windows do not overlap");
+    if (job.bos != schedule::Bos::automatic) arguments.reject("--bos cannot be combined with --prefix-token");
+  }
+  job.top_k = static_cast<std::int32_t>(arguments.whole("top-k", 1, 1024).value_or(0));
+  job.per_token = arguments.flag("per-token") || job.top_k > 0;
+}
+
+void read_run_options(Arguments& arguments, schedule::Job& job) {
+  job.shard_documents = arguments.whole("shard-documents", 1, std::int64_t{1} << 32).value_or(job.shard_documents);
+  job.shard_bytes = arguments.whole("shard-bytes", 1, std::int64_t{1} << 40, true).value_or(0);
+  job.max_rejects = arguments.whole("max-rejects", 0, std::int64_t{1} << 62);
+  job.progress_every = arguments.real("progress-every", 0.1, 86400).value_or(job.progress_every);
+  job.fresh = arguments.flag("fresh");
+}
+
+base::Exit run(Arguments& arguments, schedule::World world) {
+  schedule::Job job;
+  for (const char* name : {"model", "corpus", "output"}) arguments.require(name);
+  job.model = arguments.text("model");
+  job.corpus = arguments.texts("corpus");
+  job.output = arguments.text("output");
+  check_layout(arguments, world.comm.size());
+  read_model_options(arguments, job);
+  read_scoring_options(arguments, job);
+  read_run_options(arguments, job);
+  job.import = read_intake(arguments, job.corpus);
+  arguments.finish();
+  job.import.threads = std::max(1, job.threads);
+  job.options = arguments.resolved();
+  job.command = arguments.command_line();
+  return schedule::run_job(job, world);
+}
+
+}  // namespace
+
+Command score_command() {
+  Command command;
+  command.name = "score";
+  command.summary = "log-probabilities of every document of a corpus";
+  command.usage = "score --model DIR --corpus FILE... --output RUN_DIR [options]";
+  command.text =
+      "Scores documents with a causal language model and writes RUN_DIR/results.h5, one\n"
+      "row a document in input order, and summary.json. Under mpirun or srun the ranks\n"
+      "share the work. An interrupted job continues when the same command is given\n"
+      "again, with any number of ranks; the results are the same bytes.";
+  command.example = "mpirun -n 2 thresher score --model data/model --corpus corpus.h5 --output runs/one";
+  command.groups = {
+      {"Input and output",
+       {{"model", Arity::one, "DIR", "Hugging Face directory: config.json, *.safetensors, tokenizer.json", ""},
+        {"corpus", Arity::many, "FILE", "HDF5 corpus, or text and JSONL files and globs (imported first)", ""},
+        {"output", Arity::one, "RUN_DIR", "directory of the run", ""},
+        {"job", Arity::one, "FILE", "more options, one 'name = value' a line; the command line wins", ""},
+        {"fresh", Arity::flag, "", "delete what an earlier run left in RUN_DIR", ""}}},
+      {"Scoring",
+       {{"window", Arity::one, "N", "tokens that the model sees at once, BOS included", "the model's positions"},
+        {"stride", Arity::one, "N", "new tokens in each later window of a long document", "half a window"},
+        {"bos", Arity::one, "WHEN", "BOS in front: auto (as the tokenizer does), always, never", "auto"},
+        {"prefix-token", Arity::one, "NAME", "score the first token after none, bos or eos (rolling windows)", "none"},
+        {"per-token", Arity::flag, "", "also write /token/...: id, logprob, rank, entropy", ""},
+        {"top-k", Arity::one, "K", "also write the K likeliest tokens; implies --per-token", ""}}},
+      intake_group(),
+      {"Machine",
+       {{"dtype", Arity::one, "NAME", "bf16 or f32", "bf16, or f32 where the weights are"},
+        {"device", Arity::one, "NAME", "cpu or cuda", "cpu"},
+        {"layout", Arity::one, "AXES", "auto, or dp=N for N ranks", "auto"},
+        {"threads", Arity::one, "N", "threads of each rank", "cores / local ranks"},
+        {"tokens-per-batch", Arity::one, "N", "changes speed and memory, never results", "chosen"}}},
+      {"Job",
+       {{"shard-documents", Arity::one, "N", "documents committed at once, at most", "512"},
+        {"shard-bytes", Arity::one, "N", "their bytes (K, M, G), at most", "corpus / 1024, 256K to 64M"},
+        {"max-rejects", Arity::one, "N", "exit with 1 when more documents fail", ""},
+        {"progress-every", Arity::one, "S", "seconds between progress lines in a log", "30"}}}};
+  command.parallel = true;
+  command.run = run;
+  return command;
+}
+
+}  // namespace thresher::app

@@ -1,0 +1,177 @@
+// The program: MPI where the command runs on ranks, one place that catches, one exit code.
+#include <fmt/format.h>
+#include <mpi.h>
+
+#include <chrono>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/help.h"
+#include "thresher/base/log.h"
+
+namespace thresher::app {
+namespace {
+
+using base::Exit;
+
+// How long the other ranks may take to fail in the same way.
+constexpr std::chrono::seconds together{10};
+
+// The value of an environment variable as a number, 0 if there is none.
+int number_in_environment(const char* name) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? 0 : std::atoi(text);
+}
+
+// What is the same on all ranks is printed by one.
+Exit print(const std::string& text) {
+  if (number_in_environment("OMPI_COMM_WORLD_RANK") > 0 || number_in_environment("SLURM_PROCID") > 0) return Exit::ok;
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  return written ? Exit::ok : Exit::io;
+}
+
+void print_error(const std::string& message) {
+  const std::string line = "thresher: error: " + message + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+// A failure as an exit code and a message, whatever was thrown.
+struct Failure {
+  Exit code = Exit::ok;
+  std::string message;
+};
+
+// To be called while an exception is handled.
+Failure current_failure() {
+  try {
+    throw;
+  } catch (const base::Error& error) {
+    if (error.code() == Exit::internal) return {error.code(), fmt::format("{} (at {})", error.what(), error.where())};
+    return {error.code(), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {Exit::os, "out of memory; use fewer --threads or ranks, or a smaller --tokens-per-batch"};
+  } catch (const std::exception& error) {
+    return {Exit::internal, fmt::format("unexpected: {}; this is a bug in thresher", error.what())};
+  } catch (...) {
+    return {Exit::internal, "unexpected exception; this is a bug in thresher"};
+  }
+}
+
+// A process that a launcher started as one of many, but whose MPI sees only itself, would do all the work again.
+void check_launcher(int ranks) {
+  if (ranks > 1) return;
+  if (const int tasks = number_in_environment("OMPI_COMM_WORLD_SIZE"); tasks > 1) {
+    base::fail(Exit::unavailable,
+               fmt::format("mpirun started {} processes, but each sees only itself: mpirun and the MPI library that "
+                           "thresher was built with do not match",
+                           tasks));
+  }
+  if (std::getenv("SLURM_STEP_ID") == nullptr) return;
+  if (const int tasks = number_in_environment("SLURM_STEP_NUM_TASKS"); tasks > 1) {
+    base::fail(Exit::unavailable,
+               fmt::format("srun started {} tasks, but each sees only itself: use srun --mpi=pmix (srun --mpi=list "
+                           "shows what there is)",
+                           tasks));
+  }
+}
+
+// True if all ranks get here within `together`.
+bool all_ranks_fail() {
+  MPI_Request request;
+  MPI_Ibarrier(MPI_COMM_WORLD, &request);
+  const auto end = std::chrono::steady_clock::now() + together;
+  int done = 0;
+  while (done == 0 && std::chrono::steady_clock::now() < end) {
+    MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    if (done == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return done != 0;
+}
+
+Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
+  int provided = 0;
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
+  int rank = 0, ranks = 1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  base::log().open(rank, rank == 0, "");
+  Exit code = Exit::ok;
+  // Outside the try: freeing them is collective, and has to wait until all ranks are known to leave.
+  std::unique_ptr<comm::Comm> comm;
+  std::unique_ptr<comm::Mailbox> mailbox;
+  try {
+    if (provided < MPI_THREAD_SERIALIZED) base::fail(Exit::unavailable, "this MPI library does not allow threads");
+    check_launcher(ranks);
+    Arguments arguments = parse(command, words);
+    comm = comm::mpi_comm();
+    mailbox = comm::mpi_mailbox();
+    code = command.run(arguments, {*comm, *mailbox});
+  } catch (...) {
+    const Failure failure = current_failure();
+    const bool alike = all_ranks_fail();
+    if (!alike || rank == 0) print_error(failure.message);
+    if (!alike) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(failure.code));
+    code = failure.code;
+  }
+  mailbox.reset();
+  comm.reset();
+  MPI_Finalize();
+  return code;
+}
+
+Exit run_alone(const Command& command, std::span<const std::string> words) {
+  Arguments arguments = parse(command, words);
+  const auto comm = comm::self_comm();
+  const auto mailbox = comm::self_mailbox();
+  return command.run(arguments, {*comm, *mailbox});
+}
+
+bool asks_for_help(std::span<const std::string> words) {
+  for (const std::string& word : words) {
+    if (word == "--help" || word == "-h") return true;
+  }
+  return false;
+}
+
+Exit run(std::span<const std::string> words) {
+  if (words.empty()) {
+    print_error("no command given\n" + help(""));
+    return Exit::usage;
+  }
+  const std::string& name = words.front();
+  const auto rest = words.subspan(1);
+  if (name == "--version") return print(version());
+  if (name == "--help" || name == "-h" || name == "help") {
+    return print(help(rest.empty() ? "" : rest.front()));
+  }
+  const Command* const command = find_command(name);
+  if (command == nullptr) fail_unknown_command(name);
+  if (asks_for_help(rest)) return print(help(name));
+  return command->parallel ? run_on_ranks(*command, rest) : run_alone(*command, rest);
+}
+
+}  // namespace
+}  // namespace thresher::app
+
+int main(int argc, char** argv) {
+  using namespace thresher;
+  // Numbers are read and written the same way everywhere, and a reader that goes away is an error, not a signal.
+  std::setlocale(LC_ALL, "C");
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    return static_cast<int>(app::run(words));
+  } catch (...) {
+    const app::Failure failure = app::current_failure();
+    app::print_error(failure.message);
+    return static_cast<int>(failure.code);
+  }
+}
