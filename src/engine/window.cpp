@@ -33,7 +33,9 @@ bool WindowCutter::next(Window& window) {
 
 Window WindowCutter::plain() {
   const std::int64_t capacity = rule_.window - extent_.lead;
-  const std::int64_t last = std::min(extent_.tokens, done_ == 0 ? capacity : done_ + std::min(rule_.stride, capacity));
+  // Without a lead, a window's first token has nothing before it, so windows overlap by one token at least.
+  const std::int64_t step = std::min(rule_.stride, extent_.lead > 0 ? capacity : capacity - 1);
+  const std::int64_t last = std::min(extent_.tokens, done_ == 0 ? capacity : done_ + step);
   const std::int64_t begin = std::max<std::int64_t>(0, last - capacity);
   return {extent_.lead > 0, begin, last - 1, done_, last};
 }

@@ -1,0 +1,132 @@
+#include "schedule/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "schedule/progress.h"
+
+namespace thresher::schedule {
+namespace {
+
+// A metric over ranks.
+struct Spread {
+  double least = 0, mean = 0, most = 0;
+};
+
+Spread spread_of(const Outcome& outcome, const std::string& name) {
+  Spread spread{outcome.ranks.front().value(name), 0, 0};
+  for (const base::Metrics& rank : outcome.ranks) {
+    const double value = rank.value(name);
+    spread.least = std::min(spread.least, value);
+    spread.most = std::max(spread.most, value);
+    spread.mean += value / static_cast<double>(outcome.ranks.size());
+  }
+  return spread;
+}
+
+double sum_of(const Outcome& outcome, const std::string& name) {
+  return spread_of(outcome, name).mean * static_cast<double>(outcome.ranks.size());
+}
+
+// Names of the compute steps that any rank reports, the longest first.
+std::vector<std::string> steps_of(const Outcome& outcome) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : outcome.ranks.front().values())
+    if (name.starts_with("step ")) names.push_back(name);
+  std::stable_sort(names.begin(), names.end(),
+                   [&](const auto& a, const auto& b) { return sum_of(outcome, a) > sum_of(outcome, b); });
+  return names;
+}
+
+std::string rate_text(double flops) {
+  return flops >= 1e12 ? fmt::format("{:.2f} TFLOP/s", flops / 1e12) : fmt::format("{:.1f} GFLOP/s", flops / 1e9);
+}
+
+std::string time_table(const Outcome& outcome) {
+  std::string text = fmt::format("  {:<22}{:>9}{:>9}{:>9}{:>8}\n", "seconds over ranks", "min", "avg", "max", "share");
+  const auto row = [&](const std::string& label, const std::string& name) {
+    const Spread spread = spread_of(outcome, name);
+    text += fmt::format("  {:<22}{:>9.2f}{:>9.2f}{:>9.2f}{:>7.1f}%\n", label, spread.least, spread.mean, spread.most,
+                        outcome.score_seconds > 0 ? 100 * spread.mean / outcome.score_seconds : 0.0);
+  };
+  row("compute", "score");
+  for (const std::string& step : steps_of(outcome)) row("  " + step.substr(5), step);
+  row("wait for input", "wait input");
+  row("communicate", "communicate");
+  row("wait for commits", "wait commit");
+  row("read (own thread)", "read");
+  row("tokenize (own thread)", "tokenize");
+  row("write (rank 0)", "write");
+  return text;
+}
+
+std::string advice(const Outcome& outcome) {
+  std::string text;
+  const auto note = [&](const std::string& words) { text += "  NOTE: " + words + "\n"; };
+  if (outcome.score_seconds < 5) return text;
+  const Spread input = spread_of(outcome, "wait input");
+  const Spread score = spread_of(outcome, "score");
+  const double waited = input.mean / outcome.score_seconds;
+  if (waited > 0.1)
+    note(fmt::format("{:.0f} % of the time went by waiting for input; import with --model to keep token ids",
+                     100 * waited));
+  if (score.mean > 0 && score.most / score.mean > 1.15)
+    note(
+        fmt::format("the busiest rank computed {:.0f} % longer than the average; smaller shards (--shard-documents) "
+                    "even that out",
+                    100 * (score.most / score.mean - 1)));
+  const Spread commit = spread_of(outcome, "wait commit");
+  const double committing = (commit.mean + spread_of(outcome, "communicate").mean) / outcome.score_seconds;
+  if (committing > 0.1)
+    note(
+        fmt::format("{:.0f} % of the time went by waiting for commits; larger shards (--shard-documents) or a faster "
+                    "disk for --output",
+                    100 * committing));
+  return text;
+}
+
+}  // namespace
+
+Shares shares_of(const Outcome& outcome) {
+  Shares shares;
+  if (outcome.score_seconds <= 0) return shares;
+  shares.tokens_per_second = sum_of(outcome, "tokens scored") / outcome.score_seconds;
+  shares.flops_per_second = sum_of(outcome, "flop") / outcome.score_seconds;
+  shares.peak = sum_of(outcome, "peak");
+  if (shares.peak > 0) shares.peak_fraction = shares.flops_per_second / shares.peak;
+  shares.products_fraction = spread_of(outcome, "products").mean / outcome.score_seconds;
+  return shares;
+}
+
+std::string report_text(const Outcome& outcome) {
+  const store::Totals& totals = outcome.totals;
+  const Shares shares = shares_of(outcome);
+  std::string text = fmt::format("{} documents:", count_text(static_cast<double>(totals.documents)));
+  for (int status = 0; status < 5; ++status)
+    if (totals.by_status[status] > 0)
+      text += fmt::format(" {} {}", count_text(static_cast<double>(totals.by_status[status])),
+                          store::name_of(static_cast<store::Status>(status)));
+  const double tokens = static_cast<double>(totals.tokens);
+  text += fmt::format("\n{} tokens scored, log-probability {:.2f}\n", count_text(tokens), totals.logprob);
+  if (totals.tokens > 0)
+    text +=
+        fmt::format("perplexity: token {:.4f}, word {:.4f}, byte {:.4f}; bits per byte {:.4f}\n",
+                    std::exp(-totals.logprob / tokens), std::exp(-totals.logprob / static_cast<double>(totals.words)),
+                    std::exp(-totals.logprob / static_cast<double>(totals.bytes)),
+                    -totals.logprob / static_cast<double>(totals.bytes) / std::log(2.0));
+  text += fmt::format("this run: {:.2f} s on {} rank{} x {} thread{} ({}, {}, {}), {} tokens/s\n", outcome.seconds,
+                      outcome.ranks.size(), outcome.ranks.size() == 1 ? "" : "s", outcome.threads,
+                      outcome.threads == 1 ? "" : "s", outcome.device, outcome.isa, outcome.dtype,
+                      count_text(shares.tokens_per_second));
+  if (shares.peak > 0)
+    text += fmt::format("{} of {} measured peak = {:.1f} %; matrix products {:.1f} % of the time\n",
+                        rate_text(shares.flops_per_second), rate_text(shares.peak), 100 * shares.peak_fraction,
+                        100 * shares.products_fraction);
+  text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
+  return text + time_table(outcome) + advice(outcome);
+}
+
+}  // namespace thresher::schedule

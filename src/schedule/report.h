@@ -1,0 +1,43 @@
+// What people and programs read about a job when it ends.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "thresher/base/metrics.h"
+#include "thresher/schedule/job.h"
+#include "thresher/store/run_directory.h"
+
+namespace thresher::schedule {
+
+// The numbers of a finished job. Time and speed are those of this run, totals those of the whole corpus.
+struct Outcome {
+  store::Totals totals;
+  double seconds = 0;                // wall time of this run, everything included
+  double score_seconds = 0;          // of it, from the first lease to the last commit
+  std::vector<base::Metrics> ranks;  // of this run
+  std::string layout, dtype, device, isa;
+  int threads = 0;
+};
+
+// Speed as shares of the machine's measured peak (definitions: jobs/README.md).
+struct Shares {
+  double tokens_per_second = 0;
+  double flops_per_second = 0;
+  double peak = 0;  // FLOP/s, summed over ranks
+  double peak_fraction = 0;
+  double products_fraction = 0;
+};
+Shares shares_of(const Outcome& outcome);
+
+// summary.json: fields as architecture documents name them.
+std::string summary_json(const Outcome& outcome);
+
+// run.json: what is needed to repeat the run, and where it ran.
+std::string run_json(const Job& job, const Outcome& outcome, const std::vector<std::string>& hosts,
+                     const std::string& started, const std::string& ended);
+
+// The table at the end: totals, speed, where the time went (min / avg / max over ranks), advice.
+std::string report_text(const Outcome& outcome);
+
+}  // namespace thresher::schedule

@@ -1,0 +1,93 @@
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "schedule/report.h"
+
+namespace thresher::schedule {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// e to the mean loss per unit; null where there is nothing to divide by.
+Json perplexity(double logprob, std::int64_t units) {
+  return units > 0 ? Json(std::exp(-logprob / static_cast<double>(units))) : Json();
+}
+
+Json time_shares(const Outcome& outcome) {
+  Json shares;
+  for (const auto& [label, name] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"compute", "score"},
+                                                                  {"wait_input", "wait input"},
+                                                                  {"communicate", "communicate"},
+                                                                  {"wait_commit", "wait commit"},
+                                                                  {"read", "read"},
+                                                                  {"tokenize", "tokenize"},
+                                                                  {"write", "write"}}) {
+    double seconds = 0;
+    for (const base::Metrics& rank : outcome.ranks) seconds += rank.value(name);
+    const double rank_seconds = outcome.score_seconds * static_cast<double>(outcome.ranks.size());
+    shares[label] = rank_seconds > 0 ? seconds / rank_seconds : 0;
+  }
+  return shares;
+}
+
+}  // namespace
+
+std::string summary_json(const Outcome& outcome) {
+  const store::Totals& totals = outcome.totals;
+  const Shares shares = shares_of(outcome);
+  Json json;
+  json["documents"] = totals.documents;
+  for (int status = 0; status < 5; ++status)
+    json["documents_by_status"][std::string(store::name_of(static_cast<store::Status>(status)))] =
+        totals.by_status[status];
+  json["tokens"] = totals.tokens;
+  json["bytes"] = totals.bytes;
+  json["words"] = totals.words;
+  json["logprob"] = totals.logprob;
+  json["token_perplexity"] = perplexity(totals.logprob, totals.tokens);
+  json["word_perplexity"] = perplexity(totals.logprob, totals.words);
+  json["byte_perplexity"] = perplexity(totals.logprob, totals.bytes);
+  json["bits_per_byte"] =
+      totals.bytes > 0 ? Json(-totals.logprob / static_cast<double>(totals.bytes) / std::log(2.0)) : Json();
+  json["seconds"] = outcome.seconds;
+  json["score_seconds"] = outcome.score_seconds;
+  json["tokens_per_second"] = shares.tokens_per_second;
+  json["flops_per_second"] = shares.flops_per_second;
+  json["peak_flops"] = shares.peak;
+  json["peak_fraction"] = shares.peak_fraction;
+  json["products_fraction"] = shares.products_fraction;
+  json["ranks"] = outcome.ranks.size();
+  json["threads"] = outcome.threads;
+  json["layout"] = outcome.layout;
+  json["dtype"] = outcome.dtype;
+  json["device"] = outcome.device;
+  json["isa"] = outcome.isa;
+  json["time_shares"] = time_shares(outcome);
+  double memory = 0;
+  for (const base::Metrics& rank : outcome.ranks) memory = std::max(memory, rank.value("peak memory"));
+  json["peak_memory_bytes"] = memory;
+  return json.dump(2) + "\n";
+}
+
+std::string run_json(const Job& job, const Outcome& outcome, const std::vector<std::string>& hosts,
+                     const std::string& started, const std::string& ended) {
+  Json json;
+  json["command"] = job.command;
+  for (const auto& [name, value] : job.options) json["options"][name] = value;
+  json["started"] = started;
+  json["ended"] = ended;
+  json["layout"] = outcome.layout;
+  json["device"] = outcome.device;
+  json["isa"] = outcome.isa;
+  for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
+    Json entry;
+    entry["rank"] = rank;
+    entry["host"] = hosts[rank];
+    for (const auto& [name, value] : outcome.ranks[rank].values()) entry["metrics"][name] = value;
+    json["ranks"].push_back(entry);
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace thresher::schedule
