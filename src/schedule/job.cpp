@@ -72,12 +72,17 @@ void Run::open() {
     if (!leads_) return;
     directory_ = std::make_unique<store::RunDirectory>(base::real_files(), job_.output);
     if (job_.fresh) directory_->clear();
+    base::real_files().make_directories(job_.output / "logs");
     survey_ = survey_corpus(job_, *directory_);
   });
   share(survey_, world_.comm);
   hosts_ = world_.comm.all_gather(base::host_name());
   const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
-  agree(world_.comm, [&] { setup_ = std::make_unique<Setup>(job_, survey_, static_cast<int>(local)); });
+  agree(world_.comm, [&] {
+    const int rank = world_.comm.rank();
+    base::log().open(rank, leads_, (job_.output / "logs" / fmt::format("rank-{:05}.log", rank)).string());
+    setup_ = std::make_unique<Setup>(job_, survey_, static_cast<int>(local));
+  });
 }
 
 void Run::settle() {
