@@ -102,6 +102,8 @@ class TensorCheck {
     }
   }
 
+  const std::set<std::string, std::less<>>& known() const { return known_; }
+
  private:
   const Checkpoint& checkpoint_;
   const ModelConfig& config_;
@@ -169,7 +171,8 @@ std::vector<Slot> block_slots(const ModelConfig& config) {
   return slots;
 }
 
-void check_tensors(const Checkpoint& checkpoint, const ModelConfig& config, const std::string& directory) {
+std::vector<std::string> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
+                                       const std::string& directory) {
   TensorCheck check(checkpoint, config, directory);
   const bool has_embedding = checkpoint.find(tensor_name(Slot::embedding));
   const bool has_head = checkpoint.find(tensor_name(Slot::head));
@@ -179,6 +182,7 @@ void check_tensors(const Checkpoint& checkpoint, const ModelConfig& config, cons
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
     for (const Slot slot : block_slots(config)) check.expect(slot, layer);
   check.refuse_unknown();
+  return {check.known().begin(), check.known().end()};
 }
 
 }  // namespace thresher::model

@@ -44,7 +44,8 @@ std::vector<Slot> block_slots(const ModelConfig& config);
 // Checks that the checkpoint holds every weight in its shape and in a dtype that is read, and nothing else that belongs
 // to the model: a bias or a norm left out silently would give wrong numbers. Frequencies of the rotation, which old
 // checkpoints hold, are passed over; tensors outside of the decoder (a value head) with a warning. Throws base::Error
-// (data, config).
-void check_tensors(const Checkpoint& checkpoint, const ModelConfig& config, const std::string& directory);
+// (data, config). Returns the names of the tensors that are used, sorted.
+std::vector<std::string> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
+                                       const std::string& directory);
 
 }  // namespace thresher::model
