@@ -27,19 +27,19 @@ struct Columns {
 // One row for every document of a shard, in order. Per-token columns hold scored tokens only, in order.
 struct Rows {
   std::int64_t shard = 0;
-  std::int64_t first = 0;                 // number of the first document in the corpus
+  std::int64_t first = 0;  // number of the first document in the corpus
   std::vector<Status> status;
-  std::vector<std::int64_t> tokens;       // tokens scored
-  std::vector<double> logprob;            // sum of their natural logs; NaN unless ok or windowed
-  std::vector<std::int64_t> bytes;        // UTF-8 bytes of the text (of the continuation, for pairs)
+  std::vector<std::int64_t> tokens;  // tokens scored
+  std::vector<double> logprob;       // sum of their natural logs; NaN unless ok or windowed
+  std::vector<std::int64_t> bytes;   // UTF-8 bytes of the text (of the continuation, for pairs)
   std::vector<std::int64_t> words;
-  std::vector<std::uint8_t> is_greedy;    // pairs
+  std::vector<std::uint8_t> is_greedy;       // pairs
   std::vector<std::uint64_t> token_offsets;  // per token, count + 1, from 0
   std::vector<std::uint32_t> token_id;
   std::vector<float> token_logprob;
   std::vector<std::int32_t> token_rank;
   std::vector<float> token_entropy;
-  std::vector<std::uint32_t> top_id;      // tokens x top_k
+  std::vector<std::uint32_t> top_id;  // tokens x top_k
   std::vector<float> top_logprob;
   // Reasons of the documents that were not scored: number in the corpus, text.
   struct Reject {
@@ -56,13 +56,16 @@ struct PartInfo {
   std::int64_t shard = 0;
   std::int64_t first = 0;
   std::int64_t rows = 0;
-  std::int64_t tokens = 0;       // rows of /token/..., 0 without them
-  base::Digest digest;           // of the image before the trailer
+  std::int64_t tokens = 0;  // rows of /token/..., 0 without them
+  base::Digest digest;      // of everything before it: the image and the numbers above
 };
 
 // The complete bytes of a part file: an HDF5 image (built in memory, no disk, object times off) and its trailer. Equal
 // rows give equal bytes.
 std::string build_part(const Rows& rows, const Columns& columns);
+
+// Reads the trailer alone: `end` holds the last 64 bytes, or more, of a part of `part_bytes` bytes.
+PartInfo read_trailer(std::string_view end, std::int64_t part_bytes, const std::string& name);
 
 // Reads the trailer and checks image and digest; throws base::Error (data) naming `name`.
 PartInfo check_part(std::string_view bytes, const std::string& name);

@@ -27,7 +27,7 @@ struct Plan {
 // Corpus totals, summed over shards in shard order whatever the job's layout was.
 struct Totals {
   std::int64_t documents = 0;
-  std::int64_t by_status[5] = {};  // by Status
+  std::int64_t by_status[5] = {};                 // by Status
   std::int64_t tokens = 0, bytes = 0, words = 0;  // of documents with a score
   double logprob = 0;
   std::int64_t pairs_greedy = 0;
@@ -70,10 +70,11 @@ class RunDirectory {
   bool succeeded();
 
  private:
+  void clear_parts();
+
   base::FileSystem& files_;
   base::Path directory_;
   std::unique_ptr<base::FileLock> lock_;
-  std::int64_t attempts_ = 0;
 };
 
 }  // namespace thresher::store

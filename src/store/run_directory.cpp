@@ -1,0 +1,184 @@
+#include "thresher/store/run_directory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "store/part_file.h"
+#include "store/plan_file.h"
+#include "thresher/base/check.h"
+#include "thresher/base/log.h"
+
+namespace thresher::store {
+namespace {
+
+using base::Entry;
+using base::Exit;
+using base::fail;
+using base::Links;
+
+constexpr std::string_view marker = ".thresher";
+// What a job leaves in the top folder, in the order in which --fresh may remove it: the plan goes last, so that parts
+// never meet another plan than their own.
+constexpr std::array<std::string_view, 6> leftovers{"_SUCCESS",     "results.h5", "rejects.jsonl",
+                                                    "summary.json", "run.json",   "status.json"};
+
+bool is_temporary(std::string_view name) {
+  return name.starts_with(".") && name.ends_with(".tmp");
+}
+
+bool holds_plan(base::FileSystem& files, const base::Path& path) {
+  if (files.entry(path) != Entry::file) return false;
+  try {
+    parse_plan(base::read_all(files, path, plan_file_limit, Links::refuse), path.string());
+    return true;
+  } catch (const base::Error&) {
+    return false;
+  }
+}
+
+void refuse_foreign(base::FileSystem& files, const base::Path& directory) {
+  const std::vector<std::string> names = files.list(directory);
+  if (std::find(names.begin(), names.end(), marker) != names.end()) return;
+  const auto stranger = std::find_if(names.begin(), names.end(), [](const std::string& name) {
+    return name != "lock" && !name.starts_with(".thresher.");
+  });
+  if (stranger == names.end() || holds_plan(files, directory / "plan.json")) return;
+  fail(Exit::cannot_create,
+       fmt::format("{} is not a run directory but holds {} ({} names in all): give an empty or new one",
+                   directory.string(), *stranger, names.size()));
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(base::FileSystem& files, base::Path directory)
+    : files_(files), directory_(std::move(directory)) {
+  files_.make_directories(directory_);
+  refuse_foreign(files_, directory_);
+  lock_ = files_.lock(directory_ / "lock");
+  if (!lock_) {
+    fail(Exit::again,
+         directory_.string() + ": another process is working here; wait for it, or give another directory");
+  }
+  if (!files_.exists(directory_ / marker))
+    base::write_atomically(files_, directory_ / marker, "A run directory of Thresher.\n");
+  if (const Entry parts = files_.entry(directory_ / "parts"); parts != Entry::none && parts != Entry::directory) {
+    fail(Exit::cannot_create, (directory_ / "parts").string() + " is not a directory: remove it");
+  }
+  files_.make_directories(directory_ / "parts");
+  files_.sync_directory(directory_);
+  files_.sync_directory(directory_.parent_path());
+}
+
+RunDirectory::~RunDirectory() = default;
+
+void RunDirectory::clear() {
+  for (const std::string_view name : leftovers) files_.remove(directory_ / name);
+  clear_parts();
+  const base::Path logs = directory_ / "logs";
+  if (files_.entry(logs) == Entry::directory) {
+    for (const std::string& name : files_.list(logs)) {
+      if (name.ends_with(".log") && files_.entry(logs / name) == Entry::file) files_.remove(logs / name);
+    }
+  }
+  for (const std::string& name : files_.list(directory_)) {
+    if (is_temporary(name)) files_.remove(directory_ / name);
+  }
+  files_.sync_directory(directory_);
+  files_.remove(directory_ / "plan.json");
+  files_.sync_directory(directory_);
+}
+
+void RunDirectory::clear_parts() {
+  const base::Path parts = directory_ / "parts";
+  for (const std::string& name : files_.list(parts)) {
+    if (is_temporary(name) || shard_of(name)) files_.remove(parts / name);
+  }
+  files_.sync_directory(parts);
+}
+
+void RunDirectory::settle(const Plan& plan) {
+  const base::Path path = directory_ / "plan.json";
+  if (!files_.exists(path)) {
+    clear_parts();  // whose plan is gone
+    base::write_atomically(files_, path, format_plan(plan));
+    return;
+  }
+  const Plan there = parse_plan(base::read_all(files_, path, plan_file_limit, Links::refuse), path.string());
+  if (const std::string lines = differences(there, plan); !lines.empty()) {
+    fail(Exit::config,
+         fmt::format(
+             "{} belongs to another job:{}\nGive another --output, or --fresh to delete what is there and start anew",
+             directory_.string(), lines));
+  }
+}
+
+std::vector<bool> RunDirectory::committed(const Plan& plan) {
+  std::vector<bool> done(static_cast<std::size_t>(plan.shard_count()), false);
+  const base::Path parts = directory_ / "parts";
+  for (const std::string& name : files_.list(parts)) {
+    if (is_temporary(name)) files_.remove(parts / name);
+    const std::optional<std::int64_t> shard = shard_of(name);
+    if (!shard) continue;
+    try {
+      read_checked_part(files_, parts / name, plan, *shard);
+      done[static_cast<std::size_t>(*shard)] = true;
+    } catch (const base::Error& error) {
+      if (error.code() != Exit::data) throw;
+      base::warn(fmt::format("{}; its documents are scored again", error.what()));
+      files_.remove(parts / name);
+    }
+  }
+  for (const std::string& name : files_.list(directory_)) {
+    if (is_temporary(name)) files_.remove(directory_ / name);
+  }
+  files_.sync_directory(parts);
+  return done;
+}
+
+void RunDirectory::commit(std::int64_t shard, std::string_view part) {
+  const base::Path path = directory_ / "parts" / part_name(shard);
+  const PartInfo info = read_trailer(part, static_cast<std::int64_t>(part.size()), path.string());
+  if (info.shard != shard) fail(Exit::internal, fmt::format("{}: the part is of shard {}", path.string(), info.shard));
+  const base::Path temporary = base::temporary_name(path);
+  try {
+    {
+      const std::unique_ptr<base::WriteFile> file = files_.create(temporary);
+      file->write_at(0, std::as_bytes(std::span(part)));
+      file->sync();
+    }
+    if (!files_.link(temporary, path)) {
+      const std::string there = base::read_all(files_, path, part_file_limit, Links::refuse);
+      if (there != part) {
+        fail(Exit::internal,
+             fmt::format("shard {} was scored twice with different results: {} has digest {}, the new part {}; the two "
+                         "runs differ in the "
+                         "program or the machine's kind",
+                         shard, path.string(), check_part(there, path.string()).digest.hex(), info.digest.hex()));
+      }
+    }
+    files_.remove(temporary);
+  } catch (...) {
+    base::remove_quietly(files_, temporary);
+    throw;
+  }
+  files_.sync_directory(directory_ / "parts");
+}
+
+void RunDirectory::write(const std::string& name, std::string_view content) {
+  if (name.empty() || name.find('/') != std::string::npos) fail(Exit::internal, name + " is not a plain file name");
+  base::write_atomically(files_, directory_ / name, content);
+}
+
+void RunDirectory::succeed(std::string_view content) {
+  write("_SUCCESS", content);
+}
+
+bool RunDirectory::succeeded() {
+  return files_.entry(directory_ / "_SUCCESS") == Entry::file;
+}
+
+}  // namespace thresher::store

@@ -1,0 +1,36 @@
+#include "store/text_file.h"
+
+namespace thresher::store {
+namespace {
+constexpr std::size_t write_block = std::size_t{1} << 20;
+}
+
+TextFile::TextFile(base::FileSystem& files, base::Path path)
+    : files_(files), path_(std::move(path)), temporary_(base::temporary_name(path_)), file_(files.create(temporary_)) {}
+
+TextFile::~TextFile() {
+  if (!file_) return;
+  file_.reset();
+  base::remove_quietly(files_, temporary_);
+}
+
+void TextFile::append(std::string_view text) {
+  pending_ += text;
+  if (pending_.size() >= write_block) flush();
+}
+
+void TextFile::flush() {
+  file_->write_at(written_, std::as_bytes(std::span(pending_)));
+  written_ += static_cast<std::int64_t>(pending_.size());
+  pending_.clear();
+}
+
+void TextFile::publish() {
+  flush();
+  file_->sync();
+  files_.rename(temporary_, path_);
+  file_.reset();
+  files_.sync_directory(path_.parent_path());
+}
+
+}  // namespace thresher::store
