@@ -1,0 +1,216 @@
+#include "model/naive_device.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "thresher/base/half.h"
+
+namespace thresher::model::test {
+namespace {
+
+using device::AttendOptions;
+using device::Buffer;
+using device::DType;
+using device::RopeOptions;
+using device::ScoreOutput;
+using device::Sequences;
+using device::Tensor;
+
+double value(const Tensor& tensor, std::int64_t row, std::int64_t column) {
+  const std::int64_t at = row * tensor.stride + column;
+  if (tensor.dtype == DType::f32) return tensor.as<float>()[at];
+  const std::uint16_t bits = tensor.as<std::uint16_t>()[at];
+  return tensor.dtype == DType::bf16 ? base::from_bf16(bits) : base::from_f16(bits);
+}
+
+void store(const Tensor& tensor, std::int64_t row, std::int64_t column, double number) {
+  tensor.row<float>(row)[column] = static_cast<float>(number);
+}
+
+class NaiveWeight : public device::Weight {
+ public:
+  explicit NaiveWeight(const Tensor& matrix) : outputs_(matrix.rows), inputs_(matrix.columns) {
+    for (std::int64_t r = 0; r < outputs_; ++r)
+      for (std::int64_t c = 0; c < inputs_; ++c) values_.push_back(value(matrix, r, c));
+  }
+  std::int64_t outputs() const override { return outputs_; }
+  std::int64_t inputs() const override { return inputs_; }
+  DType dtype() const override { return DType::f32; }
+  std::int64_t bytes() const override { return outputs_ * inputs_ * 4; }
+
+  double product(const Tensor& x, std::int64_t row, std::int64_t output) const {
+    double sum = 0;
+    for (std::int64_t c = 0; c < inputs_; ++c)
+      sum += value(x, row, c) * values_[static_cast<std::size_t>(output * inputs_ + c)];
+    return sum;
+  }
+
+ private:
+  std::int64_t outputs_, inputs_;
+  std::vector<double> values_;
+};
+
+double activate(double x, device::Activation activation) {
+  switch (activation) {
+    case device::Activation::silu:
+      return x / (1 + std::exp(-x));
+    case device::Activation::gelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case device::Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  }
+  return 0;
+}
+
+class NaiveDevice : public device::Device {
+ public:
+  std::string kind() const override { return "naive"; }
+  std::string isa() const override { return "double"; }
+  int threads() const override { return 1; }
+  Buffer allocate(std::int64_t bytes) override { return tensor::host_buffer(bytes); }
+  void upload(const Tensor& from, const Tensor& to) override {
+    for (std::int64_t r = 0; r < from.rows; ++r)
+      std::memcpy(to.rows_from(r, 1).data, from.rows_from(r, 1).data,
+                  static_cast<std::size_t>(from.columns * tensor::size_of(from.dtype)));
+  }
+  void download(const Tensor& from, const Tensor& to) override { upload(from, to); }
+  void finish() override {}
+  void reserve(std::int64_t, std::int64_t, std::int64_t) override {}
+  std::unique_ptr<device::Weight> pack(const Tensor& matrix, DType) override {
+    return std::make_unique<NaiveWeight>(matrix);
+  }
+
+  void embed(const Tensor& ids, const Tensor& table, const Tensor& out) override {
+    for (std::int64_t r = 0; r < out.rows; ++r)
+      for (std::int64_t c = 0; c < out.columns; ++c) store(out, r, c, value(table, ids.as<std::int32_t>()[r], c));
+  }
+
+  void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override {
+    for (std::int64_t r = 0; r < out.rows; ++r) {
+      const std::int64_t source = rows ? rows.as<std::int32_t>()[r] : r;
+      double squares = 0;
+      for (std::int64_t c = 0; c < x.columns; ++c) squares += value(x, source, c) * value(x, source, c);
+      const double factor = 1 / std::sqrt(squares / static_cast<double>(x.columns) + static_cast<double>(epsilon));
+      for (std::int64_t c = 0; c < x.columns; ++c) store(out, r, c, value(x, source, c) * factor * value(gain, 0, c));
+    }
+  }
+
+  void matmul(const Tensor& x, const device::Weight& weight, const Tensor& bias, bool accumulate,
+              const Tensor& out) override {
+    const auto& matrix = dynamic_cast<const NaiveWeight&>(weight);
+    for (std::int64_t r = 0; r < out.rows; ++r)
+      for (std::int64_t c = 0; c < out.columns; ++c)
+        store(out, r, c,
+              matrix.product(x, r, c) + (bias ? value(bias, 0, c) : 0) + (accumulate ? value(out, r, c) : 0));
+  }
+
+  void rope(const Tensor& x, const RopeOptions& options) override {
+    const std::int64_t size = options.head_size, half = size / 2;
+    std::vector<double> head(static_cast<std::size_t>(size));
+    for (std::int64_t t = 0; t < x.rows; ++t) {
+      const std::int64_t row = options.rows.as<std::int32_t>()[t];
+      for (std::int64_t first = 0; first < x.columns; first += size) {
+        double squares = 0;
+        for (std::int64_t i = 0; i < size; ++i) {
+          head[static_cast<std::size_t>(i)] = value(x, t, first + i);
+          squares += value(x, t, first + i) * value(x, t, first + i);
+        }
+        if (options.gain)
+          for (std::int64_t i = 0; i < size; ++i)
+            head[static_cast<std::size_t>(i)] *=
+                value(options.gain, 0, i) /
+                std::sqrt(squares / static_cast<double>(size) + static_cast<double>(options.epsilon));
+        for (std::int64_t i = 0; i < half; ++i) {
+          const double a = head[static_cast<std::size_t>(i)], b = head[static_cast<std::size_t>(i + half)];
+          const double cos = value(options.cos, row, i), sin = value(options.sin, row, i);
+          store(x, t, first + i, a * cos - b * sin);
+          store(x, t, first + i + half, b * cos + a * sin);
+        }
+      }
+    }
+  }
+
+  void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
+              const AttendOptions& options, const Tensor& out) override {
+    const auto* starts = sequences.starts.as<std::int32_t>();
+    for (std::int64_t s = 0; s < sequences.count; ++s)
+      for (std::int64_t t = starts[s]; t < starts[s + 1]; ++t)
+        for (std::int64_t h = 0; h < options.query_heads; ++h) attend_one(q, k, v, starts[s], t, h, options, out);
+  }
+
+  void gate(const Tensor& x, device::Activation activation, const Tensor& out) override {
+    for (std::int64_t r = 0; r < out.rows; ++r)
+      for (std::int64_t c = 0; c < out.columns; ++c)
+        store(out, r, c, activate(value(x, r, c), activation) * value(x, r, c + out.columns));
+  }
+
+  void score(const Tensor& hidden, const device::Weight& head, const Tensor& targets, const ScoreOutput& out) override {
+    const auto& matrix = dynamic_cast<const NaiveWeight&>(head);
+    std::vector<double> logits(static_cast<std::size_t>(head.outputs()));
+    for (std::int64_t r = 0; r < hidden.rows; ++r) {
+      for (std::int64_t c = 0; c < head.outputs(); ++c)
+        logits[static_cast<std::size_t>(c)] = matrix.product(hidden, r, c);
+      score_one(logits, r, targets.as<std::int32_t>()[r], out);
+    }
+  }
+  device::ScoreTime score_time() const override { return {}; }
+  double measure_peak(DType, double) override { return 0; }
+
+ private:
+  static void attend_one(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t start, std::int64_t t,
+                         std::int64_t h, const AttendOptions& options, const Tensor& out) {
+    const std::int64_t size = options.head_size, group = h / (options.query_heads / options.kv_heads);
+    const std::int64_t first = options.window > 0 ? std::max(start, t - options.window + 1) : start;
+    std::vector<double> weights;
+    double sum = 0;
+    for (std::int64_t j = first; j <= t; ++j) {
+      double product = 0;
+      for (std::int64_t i = 0; i < size; ++i) product += value(q, t, h * size + i) * value(k, j, group * size + i);
+      weights.push_back(product * static_cast<double>(options.scale));
+    }
+    const double greatest = *std::max_element(weights.begin(), weights.end());
+    for (double& weight : weights) sum += weight = std::exp(weight - greatest);
+    for (std::int64_t i = 0; i < size; ++i) {
+      double mixed = 0;
+      for (std::int64_t j = first; j <= t; ++j)
+        mixed += weights[static_cast<std::size_t>(j - first)] * value(v, j, group * size + i);
+      store(out, t, h * size + i, mixed / sum);
+    }
+  }
+
+  static void score_one(const std::vector<double>& logits, std::int64_t r, std::int32_t target,
+                        const ScoreOutput& out) {
+    const double greatest = *std::max_element(logits.begin(), logits.end());
+    double sum = 0, weighted = 0;
+    for (const double logit : logits) {
+      sum += std::exp(logit - greatest);
+      weighted += std::exp(logit - greatest) * logit;
+    }
+    const double total = greatest + std::log(sum);
+    std::vector<std::int32_t> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+    });
+    store(out.logprob, 0, r, logits[static_cast<std::size_t>(target)] - total);
+    store(out.entropy, 0, r, total - weighted / sum);
+    out.rank.as<std::int32_t>()[r] =
+        static_cast<std::int32_t>(std::find(order.begin(), order.end(), target) - order.begin());
+    for (std::int64_t i = 0; out.top_id && i < out.top_id.columns; ++i) {
+      const std::int32_t id = order[static_cast<std::size_t>(i)];
+      out.top_id.row<std::int32_t>(r)[i] = id;
+      store(out.top_logprob, r, i, logits[static_cast<std::size_t>(id)] - total);
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<device::Device> make_naive_device() {
+  return std::make_unique<NaiveDevice>();
+}
+
+}  // namespace thresher::model::test
