@@ -133,6 +133,8 @@ struct Extent {
 std::vector<Extent> lay_out(const Memory& memory, const FilePlan& plan) {
   const Lock lock;
   const Properties access = own<Properties>(H5Pcreate(H5P_FILE_ACCESS), plan.format, Exit::internal);
+  // The default driver asks for the real path of a name in /proc, and there is none; this one does not.
+  check(H5Pset_fapl_stdio(access.raw()), plan.format, Exit::internal);
   const File file = create_file(fmt::format("/proc/self/fd/{}", memory.raw()), access.raw());
   const std::vector<Dataset> datasets = define(file.raw(), plan);
   std::vector<Extent> extents;

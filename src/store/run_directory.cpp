@@ -44,7 +44,7 @@ void refuse_foreign(base::FileSystem& files, const base::Path& directory) {
   const std::vector<std::string> names = files.list(directory);
   if (std::find(names.begin(), names.end(), marker) != names.end()) return;
   const auto stranger = std::find_if(names.begin(), names.end(), [](const std::string& name) {
-    return name != "lock" && !name.starts_with(".thresher.");
+    return name != "lock" && !name.starts_with("..thresher.");
   });
   if (stranger == names.end() || holds_plan(files, directory / "plan.json")) return;
   fail(Exit::cannot_create,
