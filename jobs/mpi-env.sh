@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: settings for OpenMPI when all ranks are on this machine: as root, on few cores, in a container. Values that
 # are set already stay. Not for a cluster: there `srun --mpi=pmix` or the site's mpirun know better.
 
