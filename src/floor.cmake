@@ -4,6 +4,8 @@ add_library(thresher_options INTERFACE)
 target_compile_features(thresher_options INTERFACE cxx_std_20)
 target_compile_options(thresher_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+  # GCC 12 warns about std::string's own operator+ (its bug 105651).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   -fstack-protector-strong -fcf-protection -fPIE)
 target_compile_definitions(thresher_options INTERFACE _GLIBCXX_ASSERTIONS H5_USE_110_API)
 target_link_options(thresher_options INTERFACE -pie -Wl,-z,relro,-z,now)
