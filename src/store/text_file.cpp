@@ -5,8 +5,23 @@ namespace {
 constexpr std::size_t write_block = std::size_t{1} << 20;
 }
 
+void Appender::append(std::string_view bytes) {
+  pending_ += bytes;
+  if (pending_.size() >= write_block) flush();
+}
+
+void Appender::flush() {
+  if (pending_.empty()) return;
+  file_->write_at(written_, std::as_bytes(std::span(pending_)));
+  written_ += static_cast<std::int64_t>(pending_.size());
+  pending_.clear();
+}
+
 TextFile::TextFile(base::FileSystem& files, base::Path path)
-    : files_(files), path_(std::move(path)), temporary_(base::temporary_name(path_)), file_(files.create(temporary_)) {}
+    : files_(files),
+      path_(std::move(path)),
+      temporary_(base::temporary_name(path_)),
+      file_(std::make_unique<Appender>(files, temporary_)) {}
 
 TextFile::~TextFile() {
   if (!file_) return;
@@ -14,19 +29,8 @@ TextFile::~TextFile() {
   base::remove_quietly(files_, temporary_);
 }
 
-void TextFile::append(std::string_view text) {
-  pending_ += text;
-  if (pending_.size() >= write_block) flush();
-}
-
-void TextFile::flush() {
-  file_->write_at(written_, std::as_bytes(std::span(pending_)));
-  written_ += static_cast<std::int64_t>(pending_.size());
-  pending_.clear();
-}
-
 void TextFile::publish() {
-  flush();
+  file_->flush();
   file_->sync();
   files_.rename(temporary_, path_);
   file_.reset();

@@ -22,8 +22,8 @@ struct ImportOptions {
   Format format = Format::jsonl;
   std::string text_field = "text";
   std::string id_field = "id";
+  std::string separator;  // paragraphs: the line between two documents ("%" for fortunes); empty: a blank line
   std::string context_field, continuation_field;  // both set: pairs instead of text_field
-  std::string separator;  // paragraphs: the line that ends one ("%" in fortune files); empty: an empty line
   int threads = 1;
   std::int64_t document_limit = 64 << 20;  // bytes of text; longer ones are kept as too_long
   std::int64_t line_limit = 256 << 20;     // bytes of a JSONL line
@@ -40,7 +40,8 @@ struct ImportReport {
   std::int64_t duplicates = 0;   // ids seen before
   std::int64_t input_bytes = 0;  // as read from disk
   std::int64_t text_bytes = 0;
-  std::string digest;  // XXH3-128 of the input bytes
+  // XXH3-128 of the input bytes; of a spool: of each of its files, one after the other.
+  std::string digest;
 };
 
 // Expands globs, sorts nothing (the order given is the order of the corpus; a glob's matches are sorted).
@@ -49,15 +50,19 @@ std::vector<base::Path> expand(std::span<const std::string> names);
 
 // Import in two steps so that ranks can share the work: each spools its own files, one rank merges the spools.
 // A spool is a set of raw column files under the prefix `spool`.
-ImportReport spool_files(std::span<const base::Path> inputs, const base::Path& spool, const ImportOptions& options);
+// Every input becomes rows, good or bad, in order; the same rows whatever `threads` is. Throws base::Error: no_input or
+// permission (before anything is written), io.
+ImportReport spool_files(std::span<const base::Path> inputs, const base::Path& spool, const ImportOptions& options,
+                         base::FileSystem& files = base::real_files());
 
 // Concatenates spools in the given order into `output` (written under a temporary name, synced, renamed) and writes
 // `rejects` (rejects.jsonl: file, line, reason); removes the spools. Ids seen more than once are counted and listed.
 ImportReport merge_spools(std::span<const base::Path> spools, std::span<const ImportReport> reports,
-                          const base::Path& output, const base::Path& rejects, const ImportOptions& options);
+                          const base::Path& output, const base::Path& rejects, const ImportOptions& options,
+                          base::FileSystem& files = base::real_files());
 
 // Both steps in one process.
 ImportReport import_files(std::span<const base::Path> inputs, const base::Path& output, const base::Path& rejects,
-                          const ImportOptions& options);
+                          const ImportOptions& options, base::FileSystem& files = base::real_files());
 
 }  // namespace thresher::store
