@@ -71,7 +71,8 @@ class Zstd final : public Decoder {
     in = in.subspan(source.pos);
     out = out.subspan(target.pos);
     if (ZSTD_isError(result)) return fmt::format("not zstd from here: {}", ZSTD_getErrorName(result));
-    complete_ = result == 0;
+    // Without input the library asks for the next frame.
+    if (source.pos > 0 || target.pos > 0) complete_ = result == 0;
     return {};
   }
   bool complete() const override { return complete_; }
