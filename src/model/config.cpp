@@ -120,6 +120,9 @@ class Strictness {
 json parse_object(std::string_view text, const std::string& name) {
   if (static_cast<std::int64_t>(text.size()) > config_size_limit)
     base::fail(Exit::data, fmt::format("{}: {} bytes, the limit is {}", name, text.size(), config_size_limit));
+  // The JSON library would take a zero byte for the end and leave what follows unread.
+  if (text.find('\0') != std::string_view::npos)
+    base::fail(Exit::data, name + ": not valid JSON: it holds a zero byte");
   json document;
   try {
     document = json::parse(text, Strictness(name));

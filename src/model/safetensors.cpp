@@ -258,6 +258,9 @@ std::vector<StoredTensor> parse_safetensors_header(std::string_view header, std:
                                                    const std::string& name) {
   if (header.empty() || header.front() != '{')
     base::fail(Exit::data, name + ": the header does not start with \"{\": this is not a safetensors file");
+  // The JSON library would take a zero byte for the end and leave what follows unread.
+  if (header.find('\0') != std::string_view::npos)
+    base::fail(Exit::data, name + ": the header is not valid JSON: it holds a zero byte");
   std::vector<StoredTensor> tensors;
   HeaderReader reader(tensors, name);
   json::sax_parse(header, &reader);

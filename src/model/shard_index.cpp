@@ -101,6 +101,9 @@ class IndexReader : public nlohmann::json_sax<json> {
 }  // namespace
 
 ShardIndex parse_shard_index(std::string_view text, const std::string& name) {
+  // The JSON library would take a zero byte for the end and leave what follows unread.
+  if (text.find('\0') != std::string_view::npos)
+    base::fail(Exit::data, name + ": not valid JSON: it holds a zero byte");
   ShardIndex index;
   IndexReader reader(index, name);
   json::sax_parse(text, &reader);
