@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""kill -9 of a random rank, or of everything, at random moments; the same command on other ranks finishes the job, and
+the results have the bytes of an undisturbed run. THRESHER_SEED repeats a failure."""
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from program import MODEL, THRESHER, ProgramTest, documents, main
+
+
+def children(parent):
+    """Process ids whose parent is `parent`."""
+    found = []
+    for entry in Path('/proc').iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / 'stat').read_text().rpartition(')')[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def kill(process):
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+class Kill(ProgramTest):
+    def command(self, run, ranks):
+        return ['mpirun', '-n', str(ranks), THRESHER, 'score', '--model', str(MODEL), '--corpus',
+                str(self.folder / 'corpus.h5'), '--output', str(run), '--per-token', '--shard-documents', '8',
+                '--threads', '1', '--dtype', 'f32']
+
+    def finish(self, run, ranks):
+        done = subprocess.run(self.command(run, ranks), capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return (run / 'results.h5').read_bytes()
+
+    def disturb(self, run, ranks, moment, draw):
+        """Starts the job, kills one rank or all processes after `moment` seconds. True if something was killed."""
+        with subprocess.Popen(self.command(run, ranks), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
+            end = time.monotonic() + moment
+            while time.monotonic() < end and job.poll() is None:
+                time.sleep(0.005)
+            victims = children(job.pid)
+            if job.poll() is not None or not victims:
+                return job.wait() != 0
+            if draw.random() < 0.25:
+                for victim in [job.pid, *victims]:
+                    kill(victim)
+            else:
+                kill(draw.choice(victims))
+            self.assertNotEqual(job.wait(timeout=60), 0)
+        time.sleep(0.2)  # until the last rank has gone with its lock
+        return True
+
+    def test_ten_random_moments(self):
+        seed = int(os.environ.get('THRESHER_SEED', time.time_ns() % 1_000_000))
+        print(f'THRESHER_SEED={seed}', flush=True)
+        draw = random.Random(seed)
+        texts = self.write_jsonl('texts.jsonl', documents(700, seed=8))
+        subprocess.run([THRESHER, 'import', '--input', texts, '--output', self.folder / 'corpus.h5'], check=True,
+                       capture_output=True)
+        start = time.monotonic()
+        undisturbed = self.finish(self.folder / 'undisturbed', 2)
+        seconds = time.monotonic() - start
+        run, killed, attempts = self.folder / 'run-0', 0, 0
+        while killed < 10 and attempts < 60:
+            attempts += 1
+            if self.disturb(run, draw.randint(1, 4), draw.uniform(0.1, 1.1) * seconds, draw):
+                killed += 1
+            if (run / '_SUCCESS').exists() or draw.random() < 0.3:
+                self.assertEqual(self.finish(run, draw.randint(1, 4)), undisturbed, f'seed {seed}')
+                run = self.folder / f'run-{attempts}'
+        self.assertEqual(killed, 10)
+        self.assertEqual(self.finish(run, draw.randint(1, 4)), undisturbed, f'seed {seed}')
+        left = [p.name for p in (run / 'parts').iterdir() if not p.name.startswith('part-') or p.suffix != '.h5']
+        self.assertEqual(left, [], 'attempts of killed ranks')
+
+
+if __name__ == '__main__':
+    main()

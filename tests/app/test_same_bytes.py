@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""results.h5 has the same bytes whatever ranks, threads and token budget; a document's numbers are the same in any
+company and order."""
+import itertools
+import random
+
+import h5py
+import numpy as np
+from program import MODEL, ProgramTest, documents, main
+
+
+class SameBytes(ProgramTest):
+    def score(self, corpus, name, *more, ranks=0):
+        run = self.folder / name
+        self.succeed('score', '--model', MODEL, '--corpus', corpus, '--output', run, '--per-token', '--top-k', 2,
+                     '--window', 192, '--shard-documents', 16, *more, ranks=ranks)
+        return run / 'results.h5'
+
+    def test_ranks_budgets_threads(self):
+        corpus = self.folder / 'corpus.h5'
+        self.succeed('import', '--input', self.write_jsonl('a.jsonl', documents(250, seed=5)), '--output', corpus)
+        for dtype in ('f32', 'bf16'):
+            reference = self.score(corpus, f'{dtype}-alone', '--dtype', dtype).read_bytes()
+            for ranks, budget, threads in itertools.product((1, 2, 3, 4), (256, 1024, 4096), (1, 2)):
+                if dtype == 'f32' and threads == 2 and ranks > 2:
+                    continue
+                name = f'{dtype}-{ranks}-{budget}-{threads}'
+                with self.subTest(name):
+                    results = self.score(corpus, name, '--dtype', dtype, '--tokens-per-batch', budget, '--threads',
+                                         threads, ranks=ranks)
+                    self.assertEqual(results.read_bytes(), reference)
+
+    def test_shuffled_input(self):
+        records = documents(250, seed=6)
+        shuffled = list(records)
+        random.Random(7).shuffle(shuffled)
+        one = h5py.File(self.score(self.write_jsonl('a.jsonl', records), 'ordered', ranks=2))
+        two = h5py.File(self.score(self.write_jsonl('b.jsonl', shuffled), 'shuffled', '--tokens-per-batch', 512,
+                                   ranks=3))
+        place = {name: i for i, name in enumerate(two['id'].asstr())}
+        order = [place[name] for name in one['id'].asstr()]
+        for column in ('status', 'tokens', 'logprob', 'bytes'):
+            self.assertEqual(one[column][:].tobytes(), two[column][:][order].tobytes(), column)
+        self.assertEqual(self.rows(one, range(250)), self.rows(two, order))
+
+    @staticmethod
+    def rows(results, order):
+        """The bytes of every document's token rows."""
+        offsets = results['token/offsets'][:]
+        names = ('id', 'logprob', 'rank', 'entropy', 'top_id', 'top_logprob')
+        columns = {name: results[f'token/{name}'][:] for name in names}
+        return [np.ascontiguousarray(columns[name][offsets[i]:offsets[i + 1]]).tobytes()
+                for i in order for name in names]
+
+
+if __name__ == '__main__':
+    main()
