@@ -366,7 +366,7 @@ BOOST_AUTO_TEST_CASE(any_operation_may_fail) {
     fill(files);
     files.fail_at(k, ENOSPC, false);
     try {
-      import_ram(files);  // only removing a spool may fail without harm
+      import_ram(files);                                        // only removing a spool may fail without harm
       BOOST_TEST((k < 9 || k > undisturbed.operations() / 2));  // a spool has 9 files
     } catch (const base::Error& error) {
       BOOST_TEST(says(error, Exit::io, {"/out", "No space left"}));
