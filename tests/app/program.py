@@ -35,7 +35,7 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, f'{words}\n{done.stdout}\n{done.stderr}')
         return done
 
-    def fail(self, code, message, *words, **options):
+    def refuse(self, code, message, *words, **options):
         done = run(*words, **options)
         self.assertEqual(done.returncode, code, f'{words}\n{done.stdout}\n{done.stderr}')
         self.assertIn(message, done.stderr)

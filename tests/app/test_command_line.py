@@ -19,19 +19,19 @@ class CommandLine(ProgramTest):
         overview = self.succeed('--help').stdout
         for name in ('status', 'plan', 'verify', 'diff', 'doctor', 'embed', 'classify', 'generate', 'optimise'):
             self.assertNotIn(f'\n  {name} ', overview)
-            self.fail(64, 'unknown command', name)
+            self.refuse(64, 'unknown command', name)
 
     def test_nearest_names(self):
-        self.fail(64, "did you mean 'score'?", 'scor')
-        self.fail(64, "did you mean '--corpus'?", 'score', '--corpsu', 'x')
+        self.refuse(64, "did you mean 'score'?", 'scor')
+        self.refuse(64, "did you mean '--corpus'?", 'score', '--corpsu', 'x')
 
     def test_all_problems_at_once(self):
-        done = self.fail(64, '4 problems', 'score', '--stride', '9', '--window', '8', '--dtype', 'int3', '--model', 'm')
+        done = self.refuse(64, '4 problems', 'score', '--stride', '9', '--window', '8', '--dtype', 'int3', '--model', 'm')
         for part in ('--corpus is missing', '--output is missing', '--dtype', '--stride 9'):
             self.assertIn(part, done.stderr)
 
     def test_problems_are_told_once_under_mpirun(self):
-        done = self.fail(64, '--model is missing', 'score', '--corpus', 'x', '--output', self.folder / 'out', ranks=3)
+        done = self.refuse(64, '--model is missing', 'score', '--corpus', 'x', '--output', self.folder / 'out', ranks=3)
         self.assertFalse((self.folder / 'out').exists(), done.stderr)
 
     def test_options_that_contradict_each_other(self):
@@ -43,35 +43,35 @@ class CommandLine(ProgramTest):
                               (['--layout', 'dp=2'], 'mpirun -n 2'),
                               (['--layout', 'dp'], 'auto or like dp=4')):
             with self.subTest(more=more):
-                self.fail(64, message, *needed, *more)
+                self.refuse(64, message, *needed, *more)
 
     def test_what_this_build_lacks(self):
         needed = ['score', '--model', MODEL, '--corpus', 'x', '--output', self.folder / 'out']
-        self.fail(69, 'without CUDA', *needed, '--device', 'cuda')
-        self.fail(69, 'dp=N', *needed, '--layout', 'dp=1,pp=2')
-        self.fail(69, 'dp=N', *needed, '--layout', 'tp=2', ranks=2)
+        self.refuse(69, 'without CUDA', *needed, '--device', 'cuda')
+        self.refuse(69, 'dp=N', *needed, '--layout', 'dp=1,pp=2')
+        self.refuse(69, 'dp=N', *needed, '--layout', 'tp=2', ranks=2)
 
     def test_wrong_launcher(self):
         needed = ['score', '--model', MODEL, '--corpus', 'x', '--output', self.folder / 'out']
-        self.fail(69, '--mpi=pmix', *needed, env={'SLURM_STEP_ID': '0', 'SLURM_STEP_NUM_TASKS': '4'})
+        self.refuse(69, '--mpi=pmix', *needed, env={'SLURM_STEP_ID': '0', 'SLURM_STEP_NUM_TASKS': '4'})
 
     def test_missing_files(self):
         out = self.folder / 'out'
         corpus = self.write_jsonl('c.jsonl', documents(3, 1))
-        self.fail(66, 'nowhere', 'import', '--input', self.folder / 'nowhere', '--output', self.folder / 'c.h5')
-        self.fail(66, 'nowhere', 'score', '--model', self.folder / 'nowhere', '--corpus', corpus, '--output', out)
-        self.fail(66, 'nowhere', 'score', '--model', MODEL, '--corpus', self.folder / 'nowhere.h5', '--output', out)
-        self.fail(66, 'nowhere', 'inspect', self.folder / 'nowhere')
-        self.fail(66, 'nowhere', 'export', self.folder / 'nowhere', '--to', 'csv')
-        self.fail(66, 'nowhere', 'score', '--job', self.folder / 'nowhere.conf')
+        self.refuse(66, 'nowhere', 'import', '--input', self.folder / 'nowhere', '--output', self.folder / 'c.h5')
+        self.refuse(66, 'nowhere', 'score', '--model', self.folder / 'nowhere', '--corpus', corpus, '--output', out)
+        self.refuse(66, 'nowhere', 'score', '--model', MODEL, '--corpus', self.folder / 'nowhere.h5', '--output', out)
+        self.refuse(66, 'nowhere', 'inspect', self.folder / 'nowhere')
+        self.refuse(66, 'nowhere', 'export', self.folder / 'nowhere', '--to', 'csv')
+        self.refuse(66, 'nowhere', 'score', '--job', self.folder / 'nowhere.conf')
 
     def test_output_that_cannot_be_created(self):
         corpus = self.write_jsonl('c.jsonl', documents(3, 1))
-        self.fail(73, 'c.jsonl', 'score', '--model', MODEL, '--corpus', corpus, '--output', corpus / 'run')
+        self.refuse(73, 'c.jsonl', 'score', '--model', MODEL, '--corpus', corpus, '--output', corpus / 'run')
         foreign = self.folder / 'foreign'
         foreign.mkdir()
         (foreign / 'letter.txt').write_text('not yours')
-        self.fail(73, 'foreign', 'score', '--model', MODEL, '--corpus', corpus, '--output', foreign, '--fresh')
+        self.refuse(73, 'foreign', 'score', '--model', MODEL, '--corpus', corpus, '--output', foreign, '--fresh')
         self.assertEqual((foreign / 'letter.txt').read_text(), 'not yours')
 
     def test_job_file(self):
@@ -82,7 +82,7 @@ class CommandLine(ProgramTest):
         options = self.run_options()
         self.assertEqual((options['dtype'], options['per-token']), ('f32', 'on'))
         job.write_text(f'model = {MODEL}\ncorpus = {corpus}\n\nper-tokn = on\n')
-        self.fail(64, f"{job}:4: unknown option '--per-tokn'; did you mean '--per-token'?", 'score', '--job', job,
+        self.refuse(64, f"{job}:4: unknown option '--per-tokn'; did you mean '--per-token'?", 'score', '--job', job,
                   '--output', self.folder / 'out')
 
     def run_options(self):

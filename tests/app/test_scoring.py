@@ -159,7 +159,7 @@ class Scoring(ProgramTest):
     def test_another_plan_is_refused(self):
         texts = self.write_jsonl('texts.jsonl', documents(10, seed=4))
         before = self.score(texts)['logprob'][:]
-        self.fail(78, 'window', 'score', '--model', MODEL, '--corpus', texts, '--output', self.folder / 'run',
+        self.refuse(78, 'window', 'score', '--model', MODEL, '--corpus', texts, '--output', self.folder / 'run',
                   '--dtype', 'f32', '--window', 64)
         np.testing.assert_array_equal(before, h5py.File(self.folder / 'run' / 'results.h5')['logprob'][:])
         self.score(texts, '--window', 64, '--fresh')

@@ -14,23 +14,15 @@ import hashlib
 import json
 import math
 import pathlib
-import re
 
 from tokenizers import Tokenizer
 
 import reference
+from wikitext2_text import articles
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 RESULT = PROJECT / "tests/fixtures/wikitext2.json"
 MODELS = ("data/model", "shared/data/tinystories656K", "shared/data/stories260K-hf")
-HEADING = re.compile(r"^ = (?!= )(.*) = \n", re.M)
-
-
-def articles(text):
-    """(title, text) of every article."""
-    starts = [*HEADING.finditer(text)]
-    ends = [heading.start() for heading in starts[1:]] + [len(text)]
-    return [(heading.group(1), text[heading.start():end]) for heading, end in zip(starts, ends)]
 
 
 def write_inputs(text, folder):
