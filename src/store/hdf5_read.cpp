@@ -95,9 +95,8 @@ bool InputFile::has(const std::string& path) const {
     check(H5Lget_info(file_.raw(), prefix.c_str(), &link, H5P_DEFAULT), name_ + prefix);
     if (link.type != H5L_TYPE_HARD) {
       fail(Exit::data,
-           fmt::format("{}: {} is a {} link, which is refused: a file may only speak for itself; copy the data "
-                       "into it",
-                       name_, prefix, link.type == H5L_TYPE_SOFT ? "soft" : "external"));
+           fmt::format("{}: {} is {} link, which is refused: a file may only speak for itself; copy the data into it",
+                       name_, prefix, link.type == H5L_TYPE_SOFT ? "a soft" : "an external"));
     }
   }
   return true;
