@@ -54,7 +54,7 @@ base::Exit run(Arguments& arguments, schedule::World) {
 
   base::Path results = arguments.text("RUN_DIR");
   if (std::filesystem::is_directory(results)) results /= "results.h5";
-  const auto kind = *format == 0 ? store::ExportFormat::jsonl : store::ExportFormat::csv;
+  const auto kind = format == 0 ? store::ExportFormat::jsonl : store::ExportFormat::csv;
   if (const std::string output = arguments.text("output"); !output.empty()) {
     export_to_file(results, kind, output);
     return base::Exit::ok;
