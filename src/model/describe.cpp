@@ -92,8 +92,8 @@ std::string describe_model(base::FileSystem& files, const base::Path& directory,
   text += line("vocabulary", fmt::format("{}, head {}", config.vocabulary, config.tied_head ? "tied" : "of its own"));
   text += line("positions", fmt::format("{}, {}", config.positions, describe_rope(config)));
   text += line("attends to", describe_windows(config));
-  text += line("tensors", fmt::format("{}: {} in {} files, {}", used.size(), stored, checkpoint.file_count(),
-                                      human_bytes(checkpoint.bytes())));
+  text += line("tensors", fmt::format("{}: {} in {} file{}, {}", used.size(), stored, checkpoint.file_count(),
+                                      checkpoint.file_count() == 1 ? "" : "s", human_bytes(checkpoint.bytes())));
   text += line("memory", fmt::format("{} as bf16, {} as f32", human_bytes(weight_bytes(config, 2)),
                                      human_bytes(weight_bytes(config, 4))));
   if (options.digest) {

@@ -1,5 +1,6 @@
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "model/refusal.h"
 #include "thresher/model/config.h"
@@ -273,6 +274,39 @@ BOOST_AUTO_TEST_CASE(windows_of_qwen_and_ministral) {
   BOOST_CHECK(parse(document).window == (std::vector<std::int64_t>{5, 0, 5}));
   document.erase("layer_types");
   BOOST_CHECK(parse(document).window == (std::vector<std::int64_t>{5, 5, 5}));
+}
+
+// Damage anywhere ends in an error that is no crash and no internal one, or in numbers within the limits.
+BOOST_AUTO_TEST_CASE(damaged_documents) {
+  json document = plain("Qwen3ForCausalLM");
+  document["num_key_value_heads"] = 2;
+  document["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}, {"beta_fast", 32}, {"truncate", false}};
+  document["layer_types"] = {"full_attention", "sliding_attention", "full_attention"};
+  const std::string text = document.dump();
+  std::mt19937 random(99);
+  int accepted = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string damaged = text;
+    for (unsigned changes = 1 + random() % 3; changes > 0; --changes) {
+      const std::size_t at = random() % damaged.size();
+      if (const unsigned kind = random() % 3; kind == 0)
+        damaged.erase(at, 1 + random() % 6);
+      else if (kind == 1)
+        damaged.insert(at, 1, "0123456789{}[],:\"-.eE"[random() % 21]);
+      else
+        damaged[at] = static_cast<char>(random() % 256);
+    }
+    try {
+      const ModelConfig config = parse_config(damaged, "config.json");
+      BOOST_REQUIRE(config.layers >= 1 && config.layers <= 1024 && config.hidden >= 1 && config.hidden <= 65'536);
+      BOOST_REQUIRE(config.head_size % 2 == 0 && config.query_heads % config.kv_heads == 0);
+      BOOST_REQUIRE(config.window.size() == static_cast<std::size_t>(config.layers) && config.parameters() > 0);
+      ++accepted;
+    } catch (const base::Error& error) {
+      BOOST_REQUIRE(error.code() == Exit::data || error.code() == Exit::config);
+    }
+  }
+  BOOST_CHECK(accepted > 0 && accepted < 15'000);
 }
 
 // Llama 3.2 1B: 1,235,814,400 parameters.

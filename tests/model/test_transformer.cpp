@@ -1,5 +1,9 @@
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
 
 #include "model/expected_scores.h"
 #include "model/naive_device.h"
@@ -39,8 +43,66 @@ Difference compare(Transformer& model, const ExpectedScores& expected, double bl
   return difference;
 }
 
-Capacity capacity_of(const ExpectedScores& expected) {
-  return {expected.longest, expected.longest, 0};
+// Runs a model of the fixtures on a device.
+template <class Action>
+void with_model(const std::string& name, device::Device& device, tensor::DType dtype, std::int64_t tokens,
+                const Action& action) {
+  const ExpectedScores expected = read_expected(name);
+  if (!is_present(expected)) return;
+  const ModelConfig config = read_config(base::real_files(), expected.model);
+  const Capacity capacity{std::max(tokens, expected.longest), expected.longest, 3};
+  Transformer model(device, base::real_files(), expected.model, config, dtype, capacity);
+  BOOST_TEST_CONTEXT(name << " in " << tensor::name_of(dtype)) action(model, expected);
+}
+
+// Every number of one document, as bytes.
+std::string bits_of(const ScoredTokens& scores, std::size_t first, std::size_t count) {
+  std::string bits;
+  const auto add = [&](const auto& values, std::size_t width) {
+    bits.append(reinterpret_cast<const char*>(values.data() + first * width), count * width * sizeof values[0]);
+  };
+  add(scores.logprob, 1);
+  add(scores.rank, 1);
+  add(scores.entropy, 1);
+  add(scores.top_id, 3);
+  add(scores.top_logprob, 3);
+  return bits;
+}
+
+std::vector<std::string> alone(Transformer& model, const ExpectedScores& expected) {
+  std::vector<std::string> bits;
+  ScoredTokens scores;
+  for (const ExpectedDocument& document : expected.documents) {
+    PackedBatch batch;
+    append(batch, document.tokens);
+    model.score(batch, scores);
+    bits.push_back(bits_of(scores, 0, scores.logprob.size()));
+  }
+  return bits;
+}
+
+// Scores the documents in this order, packed into batches of at most `budget` tokens, and compares each with `bits`.
+void check_packed(Transformer& model, const ExpectedScores& expected, const std::vector<std::size_t>& order,
+                  std::size_t budget, const std::vector<std::string>& bits) {
+  ScoredTokens scores;
+  for (std::size_t next = 0; next < order.size();) {
+    PackedBatch batch;
+    std::vector<std::size_t> packed;
+    for (; next < order.size(); ++next) {
+      const auto& tokens = expected.documents[order[next]].tokens;
+      if (!packed.empty() && batch.ids.size() + tokens.size() > budget) break;
+      append(batch, tokens);
+      packed.push_back(order[next]);
+    }
+    model.score(batch, scores);
+    std::size_t first = 0;
+    for (const std::size_t d : packed) {
+      const std::size_t count = expected.documents[d].logprob.size();
+      BOOST_CHECK_MESSAGE(bits_of(scores, first, count) == bits[d],
+                          "document " << d << " of " << count << " tokens differs in a batch of " << batch.ids.size());
+      first += count;
+    }
+  }
 }
 
 }  // namespace
@@ -48,18 +110,60 @@ Capacity capacity_of(const ExpectedScores& expected) {
 BOOST_AUTO_TEST_SUITE(transformer)
 
 BOOST_AUTO_TEST_CASE(exact_arithmetic_agrees_with_the_reference) {
-  for (const char* name : fixtures) {
-    const ExpectedScores expected = read_expected(name);
-    if (!is_present(expected)) continue;
-    const auto device = make_naive_device();
-    const ModelConfig config = read_config(base::real_files(), expected.model);
-    Transformer model(*device, base::real_files(), expected.model, config, tensor::DType::f32, capacity_of(expected));
-    const Difference difference = compare(model, expected, 1e-4);
-    BOOST_TEST_MESSAGE(name << ": " << difference.count << " tokens, max |difference| " << difference.greatest);
-    BOOST_TEST_CONTEXT(name) {
+  const auto device = make_naive_device();
+  for (const char* name : fixtures)
+    with_model(name, *device, tensor::DType::f32, 0, [&](Transformer& model, const ExpectedScores& expected) {
+      const Difference difference = compare(model, expected, 1e-4);
+      BOOST_TEST_MESSAGE(name << ": " << difference.count << " tokens, max |difference| " << difference.greatest);
       BOOST_CHECK_LE(difference.greatest, 5e-5);
       BOOST_CHECK_LE(difference.entropy, 5e-5);
       BOOST_CHECK_EQUAL(difference.wrong_ranks, 0);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(the_cpu_in_f32_agrees_with_the_reference) {
+  const auto device = device::make_cpu_device({.threads = 2});
+  for (const char* name : fixtures)
+    with_model(name, *device, tensor::DType::f32, 0, [&](Transformer& model, const ExpectedScores& expected) {
+      const Difference difference = compare(model, expected, 4e-4);
+      BOOST_TEST_MESSAGE(name << ": f32 max |difference| " << difference.greatest);
+      BOOST_CHECK_LE(difference.greatest, 2e-4);
+      BOOST_CHECK_LE(difference.entropy, 2e-4);
+      BOOST_CHECK_EQUAL(difference.wrong_ranks, 0);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(the_cpu_in_bf16_is_near_the_reference) {
+  const auto device = device::make_cpu_device({.threads = 2});
+  for (const char* name : fixtures)
+    with_model(name, *device, tensor::DType::bf16, 0, [&](Transformer& model, const ExpectedScores& expected) {
+      const Difference difference = compare(model, expected, 1);
+      const double mean = difference.sum / static_cast<double>(difference.count);
+      BOOST_TEST_MESSAGE(name << ": bf16 mean |difference| " << mean << ", max " << difference.greatest);
+      BOOST_CHECK_LE(mean, 2e-2);
+      BOOST_CHECK_GT(difference.greatest, 1e-5);  // bf16 really was used
+    });
+}
+
+// A document's numbers have the same bits alone and in any company, in any order, with any number of threads.
+BOOST_AUTO_TEST_CASE(a_document_does_not_see_its_company) {
+  std::mt19937 random(7);
+  for (const tensor::DType dtype : {tensor::DType::f32, tensor::DType::bf16}) {
+    for (const char* name : fixtures) {
+      std::vector<std::string> bits;
+      for (const int threads : {1, 2}) {
+        const auto device = device::make_cpu_device({.threads = threads});
+        with_model(name, *device, dtype, 700, [&](Transformer& model, const ExpectedScores& expected) {
+          if (bits.empty()) bits = alone(model, expected);
+          BOOST_CHECK(alone(model, expected) == bits);
+          std::vector<std::size_t> order(expected.documents.size());
+          std::iota(order.begin(), order.end(), 0);
+          for (const std::size_t budget : {256u, 700u, 333u}) {
+            std::shuffle(order.begin(), order.end(), random);
+            check_packed(model, expected, order, budget, bits);
+          }
+        });
+      }
     }
   }
 }
