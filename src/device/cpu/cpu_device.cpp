@@ -1,0 +1,321 @@
+#include "device/cpu/cpu_device.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "device/cpu/isa.h"
+#include "device/cpu/threads.h"
+#include "thresher/base/check.h"
+
+namespace thresher::device::cpu {
+namespace {
+
+Rows rows_of(const Tensor& x) {
+  return {x.data, x.stride, x.columns, x.dtype == DType::bf16};
+}
+
+void expect(bool right, const char* what) {
+  if (!right) base::fail(base::Exit::internal, fmt::format("device call with impossible operands: {}", what));
+}
+
+// Rows of one product call. Small enough that every thread gets several, so that the last one is not waited for.
+std::int64_t block_rows(std::int64_t rows, int threads) {
+  std::int64_t block = 128;
+  while (block > 16 && block * threads * 4 > rows) block /= 2;
+  return block;
+}
+
+void copy_rows(const Tensor& from, const Tensor& to) {
+  const auto bytes = static_cast<std::size_t>(from.columns * tensor::size_of(from.dtype));
+  if (from.stride == from.columns && to.stride == to.columns) {
+    if (from.rows * from.columns > 0) std::memcpy(to.data, from.data, bytes * static_cast<std::size_t>(from.rows));
+    return;
+  }
+  for (std::int64_t r = 0; r < from.rows; ++r) std::memcpy(to.rows_from(r, 1).data, from.rows_from(r, 1).data, bytes);
+}
+
+Gate gate_of(Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return Gate::silu;
+    case Activation::gelu:
+      return Gate::gelu;
+    case Activation::gelu_tanh:
+      return Gate::gelu_tanh;
+  }
+  base::fail(base::Exit::internal, "unknown activation");
+}
+
+}  // namespace
+
+struct CpuDevice::Span {
+  const Tensor& x;
+  const PackedWeight& weight;
+  const Tensor& bias;
+  bool accumulate;
+  const Tensor& out;
+  bool stage_x, stage_out;
+  std::int64_t block;
+  Product* full;  // of `block` rows
+  Product* last;  // of the rest; on AVX2 of `block` rows too
+};
+
+CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
+    : threads_(options.threads),
+      kernels_(kernels_for(isa)),
+      products_(isa, options.threads),
+      score_(kernels_, products_, threads_) {
+  if (threads_ < 1)
+    base::fail(base::Exit::usage, fmt::format("a CPU device needs at least 1 thread, not {}", threads_));
+  grow(attend_scratch_, sizeof(AttendScratch));
+}
+
+std::string CpuDevice::isa() const {
+  return name_of(kernels_.isa);
+}
+
+void CpuDevice::claim_threads() const {
+  omp_set_num_threads(threads_);
+}
+
+void CpuDevice::grow(Buffer& buffer, std::int64_t bytes_per_thread) const {
+  if (buffer.bytes() < bytes_per_thread * threads_) buffer = tensor::host_buffer(bytes_per_thread * threads_);
+}
+
+Buffer CpuDevice::allocate(std::int64_t bytes) {
+  return tensor::host_buffer(bytes);
+}
+
+void CpuDevice::upload(const Tensor& host, const Tensor& device) {
+  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
+         "upload of another shape");
+  copy_rows(host, device);
+}
+
+void CpuDevice::download(const Tensor& device, const Tensor& host) {
+  upload(device, host);
+}
+
+void CpuDevice::reserve(std::int64_t rows, std::int64_t, std::int64_t) {
+  tasks_.reserve(static_cast<std::size_t>(rows));
+}
+
+std::unique_ptr<Weight> CpuDevice::pack(const Tensor& matrix, DType dtype) {
+  claim_threads();
+  return products_.pack(matrix, dtype);
+}
+
+void CpuDevice::embed(const Tensor& ids, const Tensor& table, const Tensor& out) {
+  expect(table.columns == out.columns && ids.columns == out.rows, "embed");
+  claim_threads();
+  const auto* id = ids.as<const std::int32_t>();
+  for (std::int64_t r = 0; r < out.rows; ++r)
+    expect(id[r] >= 0 && id[r] < table.rows, "embed of an id outside the table");
+  parallel_rows(threads_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
+    kernels_.embed(id, rows_of(table), rows_of(out), first, last);
+  });
+}
+
+void CpuDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) {
+  expect(x.dtype == DType::f32 && gain.dtype == DType::f32 && gain.columns == out.columns && x.columns == out.columns,
+         "norm");
+  claim_threads();
+  parallel_rows(threads_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
+    kernels_.norm(rows_of(x), rows.as<const std::int32_t>(), gain.as<const float>(), epsilon, rows_of(out), first,
+                  last);
+  });
+}
+
+void CpuDevice::multiply(const Span& span, std::int64_t first, std::int64_t rows, int thread) const {
+  Product& product = rows == span.block ? *span.full : *span.last;
+  Tensor x = span.x.rows_from(first, rows);
+  const Tensor target = span.out.rows_from(first, rows);
+  if (span.stage_x || product.rows() != rows) {
+    const DType held = products_.held(span.weight.dtype());
+    const std::int64_t bytes = span.block * x.columns * tensor::size_of(held);
+    const Tensor dense =
+        tensor::matrix(static_cast<char*>(staged_x_.data()) + thread * bytes, held, product.rows(), x.columns);
+    kernels_.convert(rows_of(x), rows_of(dense), 0, rows);
+    if (product.rows() != rows) {
+      const Tensor rest = dense.rows_from(rows, product.rows() - rows);
+      std::memset(rest.data, 0, static_cast<std::size_t>(rest.elements() * tensor::size_of(held)));
+    }
+    x = dense;
+  }
+  if (!span.stage_out && product.rows() == rows)
+    return product.run(thread, x.data, span.weight.whole(), span.bias.as<const float>(), target.data);
+  const std::int64_t bytes = span.block * target.columns * 4;
+  const Tensor dense = tensor::matrix(static_cast<char*>(staged_out_.data()) + thread * bytes, DType::f32,
+                                      product.rows(), target.columns);
+  product.run(thread, x.data, span.weight.whole(), nullptr, dense.data);
+  kernels_.finish(rows_of(dense), span.bias.as<const float>(), span.accumulate, rows_of(target), 0, rows);
+}
+
+void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) {
+  const auto& packed = static_cast<const PackedWeight&>(weight);
+  expect(x.columns == packed.inputs() && out.columns == packed.outputs() && x.rows == out.rows, "matmul's shapes");
+  expect(x.dtype == packed.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
+         "matmul's types");
+  if (x.rows == 0) return;
+  claim_threads();
+  const DType held = products_.held(packed.dtype());
+  const bool fixed = kernels_.isa == Isa::avx2;  // oneDNN's AVX2 products of other row counts differ in their last bits
+  Span span{.x = x,
+            .weight = packed,
+            .bias = bias,
+            .accumulate = accumulate,
+            .out = out,
+            .stage_x = x.stride != x.columns || x.dtype != held,
+            .stage_out = fixed || out.stride != out.columns || (held == DType::f32 && out.dtype != DType::f32),
+            .block = fixed ? 64 : block_rows(x.rows, threads_),
+            .full = nullptr,
+            .last = nullptr};
+  ProductShape shape{.rows = span.block, .inputs = packed.inputs(), .outputs = packed.outputs(), .held = held};
+  if (!span.stage_out) {
+    shape.out = out.dtype;
+    shape.bias = static_cast<bool>(bias);
+    shape.accumulate = accumulate;
+  }
+  span.full = &products_.of(shape, packed.whole().get_desc());
+  if (!fixed && x.rows % span.block) shape.rows = x.rows % span.block;
+  span.last = &products_.of(shape, packed.whole().get_desc());
+  if (span.stage_x || fixed) grow(staged_x_, span.block * x.columns * tensor::size_of(held));
+  if (span.stage_out) grow(staged_out_, span.block * out.columns * 4);
+  const double ns = static_cast<double>(span.block * x.columns * out.columns) / 300;
+  parallel_tasks(threads_, (x.rows + span.block - 1) / span.block, ns, [&](std::int64_t task, int thread) {
+    multiply(span, task * span.block, std::min(span.block, x.rows - task * span.block), thread);
+  });
+}
+
+void CpuDevice::rope(const Tensor& x, const RopeOptions& options) {
+  expect(options.head_size > 0 && options.head_size <= attend_head_size && options.head_size % 2 == 0 &&
+             x.columns % options.head_size == 0 && options.rows.columns == x.rows,
+         "rope");
+  claim_threads();
+  const RopeArgs args{.x = rows_of(x),
+                      .rows = options.rows.as<const std::int32_t>(),
+                      .cos = options.cos.as<const float>(),
+                      .sin = options.sin.as<const float>(),
+                      .cos_stride = options.cos.stride,
+                      .sin_stride = options.sin.stride,
+                      .head_size = options.head_size,
+                      .gain = options.gain.as<const float>(),
+                      .epsilon = options.epsilon};
+  parallel_rows(threads_, x.rows, static_cast<double>(x.columns) / 8,
+                [&](std::int64_t first, std::int64_t last) { kernels_.rope(args, first, last); });
+}
+
+void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
+                       const AttendOptions& options, const Tensor& out) {
+  const std::int64_t size = options.head_size,
+                     group = options.query_heads / std::max<std::int64_t>(1, options.kv_heads);
+  expect(size > 0 && size <= attend_head_size && size % 8 == 0, "attend takes head sizes of 8, 16, ... 256");
+  expect(options.kv_heads > 0 && group * options.kv_heads == options.query_heads &&
+             q.columns == options.query_heads * size && k.columns == options.kv_heads * size &&
+             v.columns == k.columns && out.columns == q.columns,
+         "attend's heads");
+  expect(q.dtype == k.dtype && q.dtype == v.dtype && q.dtype == out.dtype, "attend's types");
+  claim_threads();
+  const std::int64_t together = std::min(group, attend_columns / ((size + 15) / 16 * 16));
+  const auto* starts = sequences.starts.as<const std::int32_t>();
+  const AttendArgs args{.q = rows_of(q),
+                        .k = rows_of(k),
+                        .v = rows_of(v),
+                        .out = rows_of(out),
+                        .head_size = size,
+                        .window = options.window,
+                        .scale = options.scale};
+  tasks_.clear();
+  std::int64_t work = 0;
+  for (std::int64_t s = 0; s < sequences.count; ++s) {
+    const std::int64_t first = starts[s], length = starts[s + 1] - first;
+    expect(first >= 0 && length >= 0 && first + length <= q.rows, "attend's sequences");
+    // The last rows of a sequence see the most keys: begun first, they are not waited for.
+    for (std::int64_t at = (length - 1) / attend_rows * attend_rows; at >= 0 && length > 0; at -= attend_rows)
+      tasks_.push_back({.first = first,
+                        .query = at,
+                        .queries = std::min(attend_rows, length - at),
+                        .head = 0,
+                        .heads = 0,
+                        .kv_head = 0});
+    work += length * (length + 1) / 2;
+  }
+  const std::int64_t spans = (group + together - 1) / together, lanes = options.kv_heads * spans;
+  const auto blocks = static_cast<std::int64_t>(tasks_.size());
+  if (blocks == 0) return;
+  const double ns = static_cast<double>(work * options.query_heads * size) / 75 / static_cast<double>(blocks * lanes);
+  auto* scratch = static_cast<AttendScratch*>(attend_scratch_.data());
+  parallel_tasks(threads_, blocks * lanes, ns, [&](std::int64_t index, int thread) {
+    AttendTask task = tasks_[static_cast<std::size_t>(index / lanes)];
+    task.kv_head = index % lanes / spans;
+    const std::int64_t offset = index % spans * together;
+    task.head = task.kv_head * group + offset;
+    task.heads = std::min(together, group - offset);
+    kernels_.attend(args, task, scratch[thread]);
+  });
+}
+
+void CpuDevice::gate(const Tensor& x, Activation activation, const Tensor& out) {
+  expect(x.columns == 2 * out.columns && x.rows == out.rows, "gate");
+  claim_threads();
+  const Gate kind = gate_of(activation);
+  parallel_rows(threads_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
+    kernels_.gate(rows_of(x), kind, rows_of(out), first, last);
+  });
+}
+
+void CpuDevice::score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) {
+  const auto& packed = static_cast<const PackedWeight&>(head);
+  expect(hidden.columns == packed.inputs() && hidden.dtype == packed.dtype() && targets.columns == hidden.rows,
+         "score");
+  const auto* target = targets.as<const std::int32_t>();
+  for (std::int64_t r = 0; r < hidden.rows; ++r)
+    expect(target[r] >= 0 && target[r] < packed.outputs(), "score of a target outside the vocabulary");
+  claim_threads();
+  const DType held = products_.held(packed.dtype());
+  if (hidden.stride == hidden.columns && hidden.dtype == held)
+    return score_.run(hidden, packed, targets, out, score_time_);
+  const std::int64_t bytes = hidden.elements() * tensor::size_of(held);
+  if (dense_hidden_.bytes() < bytes) dense_hidden_ = tensor::host_buffer(bytes);
+  const Tensor dense = tensor::matrix(dense_hidden_.data(), held, hidden.rows, hidden.columns);
+  kernels_.convert(rows_of(hidden), rows_of(dense), 0, hidden.rows);
+  score_.run(dense, packed, targets, out, score_time_);
+}
+
+double CpuDevice::measure_peak(DType dtype, double seconds) {
+  claim_threads();
+  const auto burn = dtype == DType::bf16 ? kernels_.burn_bf16 : kernels_.burn_f32;
+  const auto seconds_now = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
+  double best = 0;
+  const double end = seconds_now() + seconds;
+  std::vector<double> work(static_cast<std::size_t>(threads_));
+  do {
+    double start = 0;
+#pragma omp parallel num_threads(threads_)
+    {
+#pragma omp barrier
+#pragma omp master
+      start = seconds_now();
+      work[static_cast<std::size_t>(omp_get_thread_num())] = burn(400000);
+    }
+    const double taken = seconds_now() - start;
+    double flop = 0;
+    for (const double one : work) flop += one;
+    best = std::max(best, flop / taken);
+  } while (seconds_now() < end);
+  return best;
+}
+
+}  // namespace thresher::device::cpu
+
+namespace thresher::device {
+
+std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {
+  return std::make_unique<cpu::CpuDevice>(options, cpu::best_isa());
+}
+
+}  // namespace thresher::device

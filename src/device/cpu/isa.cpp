@@ -1,0 +1,51 @@
+#include "device/cpu/isa.h"
+
+#include <dnnl.hpp>
+
+#include "thresher/base/check.h"
+
+namespace thresher::device::cpu {
+
+std::string name_of(Isa isa) {
+  switch (isa) {
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
+  }
+  return "?";
+}
+
+Isa best_isa() {
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
+    base::fail(
+        base::Exit::unavailable,
+        "the CPU device needs a processor with AVX2, FMA and F16C; this one lacks them (Intel since Haswell, 2013; "
+        "AMD since Excavator, 2015)");
+  const dnnl::cpu_isa allowed = dnnl::get_effective_cpu_isa();
+  const auto at_least = [allowed](dnnl::cpu_isa isa) {
+    return (static_cast<unsigned>(allowed) & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
+  };
+  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (!wide || !at_least(dnnl::cpu_isa::avx512_core)) return Isa::avx2;
+  if (!__builtin_cpu_supports("avx512bf16") || !at_least(dnnl::cpu_isa::avx512_core_bf16)) return Isa::avx512;
+  return Isa::avx512_bf16;
+}
+
+const Kernels& kernels_for(Isa isa) {
+  switch (isa) {
+    case Isa::avx2:
+      return kernels_avx2();
+    case Isa::avx512:
+      return kernels_avx512();
+    case Isa::avx512_bf16:
+      return kernels_avx512_bf16();
+  }
+  base::fail(base::Exit::internal, "unknown instruction set");
+}
+
+}  // namespace thresher::device::cpu

@@ -1,0 +1,18 @@
+// Which kernels this machine can run.
+#pragma once
+
+#include <string>
+
+#include "device/cpu/kernels.h"
+
+namespace thresher::device::cpu {
+
+std::string name_of(Isa isa);
+
+// The best instruction set that this processor has and that ONEDNN_MAX_CPU_ISA (AVX2, AVX512_CORE, ...), read by oneDNN
+// too, does not forbid. Throws base::Error (unavailable) on a processor without AVX2 and FMA.
+Isa best_isa();
+
+const Kernels& kernels_for(Isa isa);
+
+}  // namespace thresher::device::cpu

@@ -1,0 +1,120 @@
+// The vector kernels' table: one instance per instruction set, chosen once when the device is made.
+//
+// Every kernel works on one thread, on rows [first, last) or on one task. Only plain data crosses this border: the
+// kernels' files are compiled for newer instruction sets, and an inline function shared with the rest of the program
+// could be linked from the wrong one.
+#pragma once
+
+#include <cstdint>
+
+namespace thresher::device::cpu {
+
+enum class Isa : std::uint8_t { avx2, avx512, avx512_bf16 };
+
+enum class Gate : std::uint8_t { silu, gelu, gelu_tanh };
+
+// Rows of f32 or (bf16) of bf16; stride in elements.
+struct Rows {
+  void* data;
+  std::int64_t stride;
+  std::int64_t columns;
+  bool bf16;
+};
+
+struct RopeArgs {
+  Rows x;
+  const std::int32_t* rows;
+  const float* cos;
+  const float* sin;
+  std::int64_t cos_stride, sin_stride;
+  std::int64_t head_size;
+  const float* gain;  // or nullptr
+  float epsilon;
+};
+
+// One sequence's slice of work: query rows [query, query + queries) of query heads [head, head + heads), all of which
+// read one kv head. Rows count from the sequence's first row.
+struct AttendTask {
+  std::int64_t first;  // the sequence's first row in the batch
+  std::int64_t query;
+  std::int64_t queries;  // at most attend_rows
+  std::int64_t head;
+  std::int64_t heads;  // heads * padded head size at most attend_columns
+  std::int64_t kv_head;
+};
+
+struct AttendArgs {
+  Rows q, k, v, out;  // all of one dtype
+  std::int64_t head_size;
+  std::int64_t window;  // 0 = none
+  float scale;
+};
+
+constexpr std::int64_t attend_rows = 64;        // query rows of a task, per head
+constexpr std::int64_t attend_keys = 64;        // keys of a block; blocks are counted from the sequence's start
+constexpr std::int64_t attend_head_size = 256;  // the largest
+constexpr std::int64_t attend_columns = 1024;
+
+// Scratch space of one attend task, 64-byte aligned.
+struct AttendScratch {
+  float sums[attend_rows * attend_columns];             // unnormalised outputs
+  std::uint32_t queries[attend_rows * attend_columns];  // as the products read them
+  std::uint32_t keys[attend_head_size * attend_keys];
+  std::uint32_t values[attend_keys * attend_head_size];
+  float scores[attend_rows * attend_keys];
+  std::uint32_t weights[attend_rows * attend_keys];
+  float highest[attend_rows * attend_columns / 16];
+  float totals[attend_rows * attend_columns / 16];
+};
+
+// What a vocabulary tile adds to a row's score. Logits relative to the tile's own greatest.
+struct TilePart {
+  float highest;
+  float sum;           // of exp(logit - highest)
+  float weighted;      // of exp(logit - highest) * (logit - highest); entropy only
+  std::int32_t above;  // logits that rank before the target's
+};
+
+struct TopEntry {
+  float logit;
+  std::int32_t id;
+};
+
+struct TileArgs {
+  const float* logits;  // rows x columns, dense
+  std::int64_t rows;
+  std::int64_t columns;
+  std::int32_t first_id;        // vocabulary id of column 0
+  const std::int32_t* targets;  // per row
+  const float* target_logits;   // per row, or nullptr: no rank wanted
+  bool entropy;
+  std::int64_t top;        // K, 0 = none
+  const float* top_floor;  // per row: nothing below it can be among the K best
+  float* found;            // per row: the target's logit, where the tile holds it
+  TilePart* parts;         // per row
+  TopEntry* entries;       // per row `top` of them: the tile's best, sorted, ended by id -1 if fewer
+};
+
+struct Kernels {
+  Isa isa;
+  void (*convert)(const Rows& from, const Rows& to, std::int64_t first, std::int64_t last);
+  void (*embed)(const std::int32_t* ids, const Rows& table, const Rows& out, std::int64_t first, std::int64_t last);
+  void (*norm)(const Rows& x, const std::int32_t* rows, const float* gain, float epsilon, const Rows& out,
+               std::int64_t first, std::int64_t last);
+  void (*rope)(const RopeArgs& args, std::int64_t first, std::int64_t last);
+  void (*gate)(const Rows& x, Gate activation, const Rows& out, std::int64_t first, std::int64_t last);
+  // out = from (+ bias) (+ out), from dense f32
+  void (*finish)(const Rows& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
+                 std::int64_t last);
+  void (*attend)(const AttendArgs& args, const AttendTask& task, AttendScratch& scratch);
+  void (*score)(const TileArgs& args);
+  // Runs multiply-adds on registers, returns FLOP done.
+  double (*burn_f32)(std::int64_t rounds);
+  double (*burn_bf16)(std::int64_t rounds);
+};
+
+const Kernels& kernels_avx2();
+const Kernels& kernels_avx512();
+const Kernels& kernels_avx512_bf16();
+
+}  // namespace thresher::device::cpu

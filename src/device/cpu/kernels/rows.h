@@ -1,0 +1,148 @@
+// Steps that treat each row by itself. Included inside an instruction set's unnamed namespace, after math.h.
+
+template <class T>
+T* row_of(const Rows& rows, std::int64_t r) {
+  return static_cast<T*>(rows.data) + r * rows.stride;
+}
+
+// Calls body with null pointers of the two element types.
+template <class Body>
+void for_types(bool bf16_from, bool bf16_to, Body body) {
+  const float* f = nullptr;
+  const Bf16* b = nullptr;
+  if (bf16_from && bf16_to) {
+    body(b, b);
+  } else if (bf16_from) {
+    body(b, f);
+  } else if (bf16_to) {
+    body(f, b);
+  } else {
+    body(f, f);
+  }
+}
+
+template <class From, class To, class Op>
+inline void map_row(const From* from, To* to, std::int64_t columns, Op op) {
+  std::int64_t c = 0;
+  for (; c + lanes <= columns; c += lanes) Simd::store(to + c, op(Simd::load(from + c), c, Simd::first(lanes)));
+  if (c < columns) {
+    const Mask tail = Simd::first(columns - c);
+    Simd::store(to + c, op(Simd::load(from + c, tail), c, tail), tail);
+  }
+}
+
+void convert(const Rows& from, const Rows& to, std::int64_t first, std::int64_t last) {
+  for_types(from.bf16, to.bf16, [&]<class F, class T>(const F*, const T*) {
+    for (std::int64_t r = first; r < last; ++r)
+      map_row(row_of<const F>(from, r), row_of<T>(to, r), to.columns, [](Vec x, std::int64_t, Mask) { return x; });
+  });
+}
+
+void embed(const std::int32_t* ids, const Rows& table, const Rows& out, std::int64_t first, std::int64_t last) {
+  for_types(table.bf16, out.bf16, [&]<class F, class T>(const F*, const T*) {
+    for (std::int64_t r = first; r < last; ++r)
+      map_row(row_of<const F>(table, ids[r]), row_of<T>(out, r), out.columns,
+              [](Vec x, std::int64_t, Mask) { return x; });
+  });
+}
+
+// Sum of squares in four partial sums per lane.
+inline float square_sum(const float* x, std::int64_t columns) {
+  Vec sum[4] = {Simd::zero(), Simd::zero(), Simd::zero(), Simd::zero()};
+  std::int64_t c = 0;
+  for (; c + 4 * lanes <= columns; c += 4 * lanes)
+    for (int i = 0; i < 4; ++i) {
+      const Vec value = Simd::load(x + c + i * lanes);
+      sum[i] = Simd::fma(value, value, sum[i]);
+    }
+  for (int i = 0; c < columns; c += lanes, ++i) {
+    const Vec value = Simd::load(x + c, Simd::first(columns - c));
+    sum[i] = Simd::fma(value, value, sum[i]);
+  }
+  return Simd::sum(Simd::add(Simd::add(sum[0], sum[1]), Simd::add(sum[2], sum[3])));
+}
+
+inline float norm_factor(const float* x, std::int64_t columns, float epsilon) {
+  return 1.0f / __builtin_sqrtf(square_sum(x, columns) / static_cast<float>(columns) + epsilon);
+}
+
+void norm(const Rows& x, const std::int32_t* rows, const float* gain, float epsilon, const Rows& out,
+          std::int64_t first, std::int64_t last) {
+  for_types(false, out.bf16, [&]<class F, class T>(const F*, const T*) {
+    for (std::int64_t r = first; r < last; ++r) {
+      const float* from = row_of<const float>(x, rows ? rows[r] : r);
+      const Vec factor = Simd::all(norm_factor(from, out.columns, epsilon));
+      map_row(from, row_of<T>(out, r), out.columns, [&](Vec value, std::int64_t c, Mask m) {
+        return Simd::mul(Simd::mul(value, factor), Simd::load(gain + c, m));
+      });
+    }
+  });
+}
+
+template <class T>
+void rope_head(T* head, const RopeArgs& args, const float* cos, const float* sin) {
+  const std::int64_t half = args.head_size / 2;
+  alignas(64) float copy[attend_head_size];
+  map_row(head, copy, args.head_size, [](Vec x, std::int64_t, Mask) { return x; });
+  if (args.gain) {
+    const Vec factor = Simd::all(norm_factor(copy, args.head_size, args.epsilon));
+    map_row(copy, copy, args.head_size, [&](Vec x, std::int64_t c, Mask m) {
+      return Simd::mul(Simd::mul(x, factor), Simd::load(args.gain + c, m));
+    });
+  }
+  for (std::int64_t c = 0; c < half; c += lanes) {
+    const Mask m = Simd::first(half - c);
+    const Vec low = Simd::load(copy + c, m), high = Simd::load(copy + half + c, m);
+    const Vec co = Simd::load(cos + c, m), si = Simd::load(sin + c, m);
+    Simd::store(head + c, Simd::sub(Simd::mul(low, co), Simd::mul(high, si)), m);
+    Simd::store(head + half + c, Simd::fma(high, co, Simd::mul(low, si)), m);
+  }
+}
+
+void rope(const RopeArgs& args, std::int64_t first, std::int64_t last) {
+  for_types(args.x.bf16, false, [&]<class T, class U>(const T*, const U*) {
+    for (std::int64_t r = first; r < last; ++r) {
+      const float* cos = args.cos + args.rows[r] * args.cos_stride;
+      const float* sin = args.sin + args.rows[r] * args.sin_stride;
+      T* x = row_of<T>(args.x, r);
+      for (std::int64_t c = 0; c < args.x.columns; c += args.head_size) rope_head(x + c, args, cos, sin);
+    }
+  });
+}
+
+template <class Op>
+void gate_rows(const Rows& x, const Rows& out, std::int64_t first, std::int64_t last, Op op) {
+  for_types(x.bf16, out.bf16, [&]<class F, class T>(const F*, const T*) {
+    for (std::int64_t r = first; r < last; ++r) {
+      const F* from = row_of<const F>(x, r);
+      map_row(from, row_of<T>(out, r), out.columns, [&](Vec value, std::int64_t c, Mask m) {
+        return Simd::mul(op(value), Simd::load(from + out.columns + c, m));
+      });
+    }
+  });
+}
+
+void gate(const Rows& x, Gate activation, const Rows& out, std::int64_t first, std::int64_t last) {
+  switch (activation) {
+    case Gate::silu:
+      return gate_rows(x, out, first, last, [](Vec v) { return silu(v); });
+    case Gate::gelu:
+      return gate_rows(x, out, first, last, [](Vec v) { return gelu(v); });
+    case Gate::gelu_tanh:
+      return gate_rows(x, out, first, last, [](Vec v) { return gelu_tanh(v); });
+  }
+}
+
+void finish(const Rows& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
+            std::int64_t last) {
+  for_types(false, out.bf16, [&]<class F, class T>(const F*, const T*) {
+    for (std::int64_t r = first; r < last; ++r) {
+      T* to = row_of<T>(out, r);
+      map_row(row_of<const float>(from, r), to, out.columns, [&](Vec value, std::int64_t c, Mask m) {
+        if (bias) value = Simd::add(value, Simd::load(bias + c, m));
+        if (accumulate) value = Simd::add(value, Simd::load(to + c, m));
+        return value;
+      });
+    }
+  });
+}

@@ -1,0 +1,30 @@
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "device/cpu/kernels.h"
+
+namespace thresher::device::cpu {
+namespace {
+
+using Bf16 = std::uint16_t;
+// Each builds on those before it.
+// clang-format off
+#include "device/cpu/simd_avx512.h"
+#include "device/cpu/kernels/math.h"
+#include "device/cpu/kernels/rows.h"
+#include "device/cpu/kernels/attend.h"
+#include "device/cpu/kernels/word_bf16.h"
+#include "device/cpu/kernels/score.h"
+#include "device/cpu/kernels/burn.h"
+// clang-format on
+
+}  // namespace
+
+const Kernels& kernels_avx512_bf16() {
+  static const Kernels table{Isa::avx512_bf16, convert,          embed, norm,          rope,          gate,
+                             finish,           attend<WordBf16>, score, burn<WordF32>, burn<WordBf16>};
+  return table;
+}
+
+}  // namespace thresher::device::cpu

@@ -1,0 +1,200 @@
+#include "device/cpu/product.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include "device/cpu/threads.h"
+#include "thresher/base/check.h"
+#include "thresher/base/half.h"
+
+namespace thresher::device::cpu {
+namespace {
+
+using dnnl::memory;
+
+memory::data_type type_of(DType dtype) {
+  return dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+// The offset of (row, column) in elements, by the format that oneDNN documents for blocked layouts. It is a sum of a
+// part of the row and a part of the column.
+std::int64_t offset_in(const memory::desc& layout, std::int64_t row, std::int64_t column) {
+  const auto& blocking = layout.data.format_desc.blocking;
+  std::int64_t index[2] = {row, column};
+  std::int64_t offset = 0, step = 1;
+  for (int i = blocking.inner_nblks - 1; i >= 0; --i) {
+    std::int64_t& at = index[blocking.inner_idxs[i]];
+    offset += at % blocking.inner_blks[i] * step;
+    at /= blocking.inner_blks[i];
+    step *= blocking.inner_blks[i];
+  }
+  return offset + index[0] * blocking.strides[0] + index[1] * blocking.strides[1];
+}
+
+// The same blocks with another number of columns.
+memory::desc with_columns(const memory::desc& layout, std::int64_t count) {
+  memory::desc other = layout;
+  std::int64_t block = 1;
+  const auto& blocking = layout.data.format_desc.blocking;
+  for (int i = 0; i < blocking.inner_nblks; ++i)
+    if (blocking.inner_idxs[i] == 1) block *= blocking.inner_blks[i];
+  other.data.dims[1] = count;
+  other.data.padded_dims[1] = (count + block - 1) / block * block;
+  return other;
+}
+
+std::int64_t bits_of(const memory::desc& layout) {
+  return layout.data_type() == memory::data_type::bf16 ? 16 : 32;
+}
+
+// Rows [first, last) of a matrix of any dtype as f32 or bf16 rows.
+template <class T>
+void convert_rows(const Tensor& matrix, DType dtype, T* out, std::int64_t first, std::int64_t last) {
+  for (std::int64_t r = first; r < last; ++r)
+    for (std::int64_t c = 0; c < matrix.columns; ++c) {
+      const float value = matrix.dtype == DType::f32    ? matrix.row<const float>(r)[c]
+                          : matrix.dtype == DType::bf16 ? base::from_bf16(matrix.row<const std::uint16_t>(r)[c])
+                                                        : base::from_f16(matrix.row<const std::uint16_t>(r)[c]);
+      const std::uint16_t rounded = dtype == DType::bf16 ? base::to_bf16(value) : std::uint16_t{0};
+      if constexpr (sizeof(T) == 2) {
+        out[r * matrix.columns + c] = rounded;
+      } else {
+        out[r * matrix.columns + c] = dtype == DType::bf16 ? base::from_bf16(rounded) : value;
+      }
+    }
+}
+
+memory::desc dense(std::int64_t rows, std::int64_t columns, DType dtype) {
+  return {{rows, columns}, type_of(dtype), memory::format_tag::ab};
+}
+
+}  // namespace
+
+PackedWeight::PackedWeight(const dnnl::engine& engine, std::int64_t outputs, std::int64_t inputs, DType dtype,
+                           memory::desc layout, Buffer data)
+    : outputs_(outputs),
+      inputs_(inputs),
+      dtype_(dtype),
+      layout_(std::move(layout)),
+      data_(std::move(data)),
+      whole_(layout_, engine, data_.data()) {
+  const std::int64_t element = bits_of(layout_) / 8;
+  for (std::int64_t first = 0; first < outputs; first += vocabulary_tile)
+    tiles_.emplace_back(with_columns(layout_, std::min(vocabulary_tile, outputs - first)), engine,
+                        static_cast<char*>(data_.data()) + offset_in(layout_, 0, first) * element);
+  const memory::desc gathered = gathered_layout(64);
+  for (std::int64_t k = 0; k < inputs; ++k) {
+    row_offsets_.push_back(offset_in(layout_, k, 0));
+    gathered_row_offsets_.push_back(offset_in(gathered, k, 0));
+  }
+}
+
+memory::desc PackedWeight::gathered_layout(std::int64_t count) const {
+  if (layout_.data.format_desc.blocking.inner_nblks > 0) return with_columns(layout_, count);
+  return {{inputs_, count}, static_cast<memory::data_type>(layout_.data.data_type), memory::format_tag::ab};
+}
+
+void PackedWeight::gather(std::int64_t from, std::int64_t to, void* gathered) const {
+  const auto copy = [&](const auto* source, auto* target) {
+    for (std::size_t k = 0; k < row_offsets_.size(); ++k) target[gathered_row_offsets_[k]] = source[row_offsets_[k]];
+  };
+  const std::int64_t source = offset_in(layout_, 0, from), target = offset_in(gathered_layout(64), 0, to);
+  if (bits_of(layout_) == 16) {
+    copy(static_cast<const std::uint16_t*>(data_.data()) + source, static_cast<std::uint16_t*>(gathered) + target);
+  } else {
+    copy(static_cast<const std::uint32_t*>(data_.data()) + source, static_cast<std::uint32_t*>(gathered) + target);
+  }
+}
+
+Product::Product(const dnnl::engine& engine, const ProductShape& shape, const memory::desc& weight, int threads)
+    : shape_(shape), operands_(static_cast<std::size_t>(threads)) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::post_ops after;
+  if (shape.accumulate) after.append_sum(1.0f);
+  attributes.set_post_ops(after);
+  const memory::desc x = dense(shape.rows, shape.inputs, shape.held), out = dense(shape.rows, shape.outputs, shape.out);
+  const memory::desc bias = shape.bias ? dense(1, shape.outputs, DType::f32) : memory::desc();
+  const dnnl::matmul::desc description =
+      shape.bias ? dnnl::matmul::desc(x, weight, bias, out) : dnnl::matmul::desc(x, weight, out);
+  const dnnl::matmul::primitive_desc made(description, attributes, engine);
+  implementation_ = made.impl_info_str();
+  primitive_ = dnnl::matmul(made);
+  for (Operands& one : operands_) {
+    one.stream = dnnl::stream(engine);
+    one.x = memory(x, engine, nullptr);
+    one.out = memory(out, engine, nullptr);
+    const memory::desc scratch = made.scratchpad_desc();
+    one.scratch_data = tensor::host_buffer(static_cast<std::int64_t>(scratch.get_size()));
+    one.scratch = memory(scratch, engine, one.scratch_data.data());
+    one.list = {{DNNL_ARG_SRC, one.x.get()},
+                {DNNL_ARG_WEIGHTS, nullptr},
+                {DNNL_ARG_DST, one.out.get()},
+                {DNNL_ARG_SCRATCHPAD, one.scratch.get()}};
+    if (shape.bias) {
+      one.bias = memory(bias, engine, nullptr);
+      one.list.push_back({DNNL_ARG_BIAS, one.bias.get()});
+    }
+  }
+}
+
+void Product::run(int thread, const void* x, const memory& weight, const float* bias, void* out) {
+  Operands& one = operands_[static_cast<std::size_t>(thread)];
+  one.x.set_data_handle(const_cast<void*>(x));
+  one.list[1].memory = weight.get();
+  one.out.set_data_handle(out);
+  if (shape_.bias) one.bias.set_data_handle(const_cast<float*>(bias));
+  dnnl::error::wrap_c_api(
+      dnnl_primitive_execute(primitive_.get(), one.stream.get(), static_cast<int>(one.list.size()), one.list.data()),
+      "could not run a matrix product");
+}
+
+Products::Products(Isa isa, int threads) : isa_(isa), threads_(threads), engine_(dnnl::engine::kind::cpu, 0) {}
+
+DType Products::held(DType dtype) const {
+  return isa_ == Isa::avx512_bf16 ? dtype : DType::f32;
+}
+
+std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) {
+  if (dtype != DType::f32 && dtype != DType::bf16)
+    base::fail(base::Exit::internal, fmt::format("weights are packed as f32 or bf16, not {}", tensor::name_of(dtype)));
+  const std::int64_t outputs = matrix.rows, inputs = matrix.columns;
+  const memory::desc any({inputs, outputs}, type_of(held(dtype)), memory::format_tag::any);
+  const dnnl::matmul::desc description(dense(64, inputs, held(dtype)), any, dense(64, outputs, DType::f32));
+  const memory::desc layout = dnnl::matmul::primitive_desc(description, engine_).weights_desc();
+  Buffer data = tensor::host_buffer(static_cast<std::int64_t>(layout.get_size()));
+
+  Tensor from = matrix;
+  Buffer converted;
+  if (matrix.dtype != held(dtype) || (matrix.dtype == DType::f32 && dtype == DType::bf16)) {
+    converted = tensor::host_buffer(outputs * inputs * tensor::size_of(held(dtype)));
+    from = tensor::matrix(converted.data(), held(dtype), outputs, inputs);
+    parallel_rows(threads_, outputs, static_cast<double>(inputs), [&](std::int64_t first, std::int64_t last) {
+      if (from.dtype == DType::bf16) {
+        convert_rows(matrix, dtype, from.as<std::uint16_t>(), first, last);
+      } else {
+        convert_rows(matrix, dtype, from.as<float>(), first, last);
+      }
+    });
+  }
+  memory source({{inputs, outputs}, type_of(from.dtype), {1, from.stride}}, engine_, from.data);
+  memory packed(layout, engine_, data.data());
+  dnnl::stream stream(engine_);
+  dnnl::reorder(source, packed).execute(stream, source, packed);
+  stream.wait();
+  return std::make_unique<PackedWeight>(engine_, outputs, inputs, dtype, layout, std::move(data));
+}
+
+Product& Products::of(const ProductShape& shape, const memory::desc& weight) {
+  const auto& blocking = weight.data.format_desc.blocking;
+  std::unique_ptr<Product>& slot = products_[{shape, blocking.strides[0], blocking.strides[1]}];
+  if (!slot) {
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(1);  // oneDNN plans a primitive for the threads it sees; each runs on one
+    slot = std::make_unique<Product>(engine_, shape, weight, threads_);
+    omp_set_num_threads(before);
+  }
+  return *slot;
+}
+
+}  // namespace thresher::device::cpu

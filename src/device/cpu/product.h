@@ -1,0 +1,107 @@
+// oneDNN's matrix products, one block of rows on one thread at a time: fixed shapes, so that a primitive is made once,
+// and no bits that depend on the number of threads.
+#pragma once
+
+#include <algorithm>
+#include <dnnl.hpp>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "device/cpu/kernels.h"
+#include "thresher/device/device.h"
+
+namespace thresher::device::cpu {
+
+constexpr std::int64_t vocabulary_tile = 1024;  // columns of a tile of the streamed head; part of the result's bits
+
+// W^T as oneDNN's products read it: [inputs, outputs], blocked. A tile of columns is the same layout at an offset.
+class PackedWeight : public Weight {
+ public:
+  PackedWeight(const dnnl::engine& engine, std::int64_t outputs, std::int64_t inputs, DType dtype,
+               dnnl::memory::desc layout, Buffer data);
+
+  std::int64_t outputs() const override { return outputs_; }
+  std::int64_t inputs() const override { return inputs_; }
+  DType dtype() const override { return dtype_; }
+  std::int64_t bytes() const override { return data_.bytes(); }
+
+  const dnnl::memory& whole() const { return whole_; }
+  const dnnl::memory& tile(std::int64_t index) const { return tiles_[static_cast<std::size_t>(index)]; }
+  std::int64_t tiles() const { return static_cast<std::int64_t>(tiles_.size()); }
+  std::int64_t tile_columns(std::int64_t index) const {
+    return std::min(vocabulary_tile, outputs_ - index * vocabulary_tile);
+  }
+
+  // The layout of a weight of its own with `count` columns, and the copy of column `from` of this one to its column
+  // `to`.
+  dnnl::memory::desc gathered_layout(std::int64_t count) const;
+  void gather(std::int64_t from, std::int64_t to, void* gathered) const;
+
+ private:
+  std::int64_t outputs_, inputs_;
+  DType dtype_;
+  dnnl::memory::desc layout_;
+  Buffer data_;
+  dnnl::memory whole_;
+  std::vector<dnnl::memory> tiles_;
+  std::vector<std::int64_t> row_offsets_, gathered_row_offsets_;
+};
+
+struct ProductShape {
+  std::int64_t rows = 0;
+  std::int64_t inputs = 0;
+  std::int64_t outputs = 0;
+  DType held = DType::f32;
+  DType out = DType::f32;
+  bool bias = false;
+  bool accumulate = false;
+
+  auto operator<=>(const ProductShape&) const = default;
+};
+
+// One shape's primitive, with the memory objects of each thread.
+class Product {
+ public:
+  Product(const dnnl::engine& engine, const ProductShape& shape, const dnnl::memory::desc& weight, int threads);
+
+  // Dense x [rows, inputs], dense out [rows, outputs].
+  void run(int thread, const void* x, const dnnl::memory& weight, const float* bias, void* out);
+  std::int64_t rows() const { return shape_.rows; }
+  const char* implementation() const { return implementation_; }
+
+ private:
+  struct Operands {
+    dnnl::memory x, bias, out, scratch;
+    std::vector<dnnl_exec_arg_t> list;
+    Buffer scratch_data;
+    dnnl::stream stream;
+  };
+  ProductShape shape_;
+  dnnl::matmul primitive_;
+  const char* implementation_ = "";
+  std::vector<Operands> operands_;
+};
+
+class Products {
+ public:
+  Products(Isa isa, int threads);
+
+  std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype);
+  // Makes the primitive on first use; not to be called from inside a parallel region.
+  Product& of(const ProductShape& shape, const dnnl::memory::desc& weight);
+  // What weights of this dtype are held as: f32 where the processor multiplies no bf16.
+  DType held(DType dtype) const;
+  const dnnl::engine& engine() const { return engine_; }
+
+ private:
+  using Key = std::tuple<ProductShape, std::int64_t, std::int64_t>;  // and the layout's strides
+
+  Isa isa_;
+  int threads_;
+  dnnl::engine engine_;
+  std::map<Key, std::unique_ptr<Product>> products_;
+};
+
+}  // namespace thresher::device::cpu
