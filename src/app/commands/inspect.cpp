@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "app/commands/commands.h"
 #include "thresher/base/file.h"
+#include "thresher/model/describe.h"
 #include "thresher/store/document.h"
 #include "thresher/store/export.h"
 
@@ -79,12 +81,15 @@ base::Exit run(Arguments& arguments, schedule::World) {
   if (arguments.texts("FILE").size() > 1) arguments.reject("one FILE at a time");
   const std::int64_t extremes = arguments.whole("extremes", 0, 1000).value_or(0);
   if (arguments.given("corpus") && extremes == 0) arguments.reject("--corpus is for the texts of --extremes N");
+  const model::DescribeOptions options{.tensors = arguments.flag("tensors"), .digest = arguments.flag("digest")};
   arguments.finish();
 
   const base::Path path = arguments.text("FILE");
   base::FileSystem& files = base::real_files();
   if (files.exists(path / "plan.json")) {
     inspect_run(path, extremes, arguments.text("corpus"));
+  } else if (std::filesystem::is_directory(path)) {
+    print(model::describe_model(files, path, options));
   } else {
     print(store::describe_hdf5(path));
   }
@@ -97,15 +102,14 @@ Command inspect_command() {
   Command command;
   command.name = "inspect";
   command.summary = "what a corpus, a run, a part or a model holds";
-  command.usage = "inspect FILE [--extremes N [--corpus FILE]]";
+  command.usage = "inspect FILE [options]";
   command.text =
       "FILE is a corpus, a run directory, its results.h5, one of its parts, or a model\n"
       "directory.";
   command.example = "thresher inspect runs/one --extremes 10 --corpus corpus.h5";
-  command.groups = {
-      {"Options",
-       {{"extremes", Arity::one, "N", "of a run: the N most and N least likely documents, per token", "0"},
-        {"corpus", Arity::one, "FILE", "print the beginnings of their texts, not their ids", ""}}}};
+  command.groups = {{"Options",
+                     {{"extremes", Arity::one, "N", "the N most and N least likely documents, per token", "0"},
+                      {"corpus", Arity::one, "FILE", "print the beginnings of their texts, not their ids", ""}}}};
   command.plain = "FILE";
   command.run = run;
   return command;

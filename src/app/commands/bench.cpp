@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "app/commands/bench_score.h"
+#include "app/commands/commands.h"
+#include "thresher/base/machine.h"
+#include "thresher/model/config.h"
+
+namespace thresher::app {
+namespace {
+
+constexpr double peak_seconds = 0.5;
+
+struct BenchOptions {
+  BenchSettings settings;
+  std::vector<tensor::DType> dtypes;
+  bool score = false;
+  bool json = false;
+  base::Path make_model;
+};
+
+// The shape of an existing model, by its config.json.
+model::MakeModel shape_of(const base::Path& file) {
+  const base::Path directory = std::filesystem::is_directory(file) ? file : file.parent_path();
+  const model::ModelConfig config = model::read_config(base::real_files(), directory);
+  model::MakeModel shape;
+  shape.architecture = config.architecture.substr(0, config.architecture.find("ForCausalLM"));
+  std::ranges::transform(shape.architecture, shape.architecture.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  shape.layers = config.layers;
+  shape.hidden = config.hidden;
+  shape.intermediate = config.intermediate;
+  shape.query_heads = config.query_heads;
+  shape.kv_heads = config.kv_heads;
+  shape.head_size = config.head_size;
+  shape.vocabulary = config.vocabulary;
+  shape.positions = config.positions;
+  shape.rope_theta = config.rope_theta;
+  shape.tied_head = config.tied_head;
+  return shape;
+}
+
+std::vector<tensor::DType> read_dtypes(Arguments& arguments) {
+  std::vector<tensor::DType> dtypes;
+  const std::string given = arguments.given("dtype") ? arguments.text("dtype") : "bf16";
+  for (std::string_view rest = given; !rest.empty();) {
+    const std::string_view name = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    if (name == "bf16") {
+      dtypes.push_back(tensor::DType::bf16);
+    } else if (name == "f32") {
+      dtypes.push_back(tensor::DType::f32);
+    } else {
+      arguments.reject(fmt::format("--dtype is '{}', but has to be bf16, f32 or both with a comma", given));
+      break;
+    }
+  }
+  return dtypes;
+}
+
+BenchOptions read_options(Arguments& arguments) {
+  BenchOptions options;
+  options.dtypes = read_dtypes(arguments);
+  options.score = arguments.flag("score");
+  options.json = arguments.flag("json");
+  options.make_model = arguments.text("make-model");
+  options.settings.threads = static_cast<int>(arguments.whole("threads", 1, 4096).value_or(base::usable_cores()));
+  options.settings.tokens_per_batch = arguments.whole("tokens-per-batch", 2, 1 << 20).value_or(2048);
+  options.settings.document = arguments.whole("document", 2, 1 << 20).value_or(512);
+  options.settings.seconds = arguments.real("seconds", 0.01, 3600).value_or(3);
+  const std::optional<std::int64_t> seed = arguments.whole("seed", 0, INT64_MAX);
+  if (seed && options.make_model.empty()) arguments.reject("--seed is for --make-model");
+  if (options.score && !options.make_model.empty()) arguments.reject("--score cannot be combined with --make-model");
+  arguments.finish();
+
+  const std::string shape = arguments.given("shape") ? arguments.text("shape") : "llama-1b";
+  options.settings.shape = std::filesystem::exists(shape) ? shape_of(shape) : model::named_shape(shape);
+  if (arguments.given("architecture")) options.settings.shape.architecture = arguments.text("architecture");
+  options.settings.shape.seed = static_cast<std::uint64_t>(seed.value_or(0));
+  if (!options.make_model.empty()) options.settings.shape.dtype = options.dtypes.front();
+  return options;
+}
+
+// What was measured, as two texts that grow together.
+struct Findings {
+  std::string peaks, scores;  // JSON members
+  std::string text;           // for people
+};
+
+void measure(const BenchOptions& options, tensor::DType dtype, Findings& findings) {
+  const std::string_view name = tensor::name_of(dtype);
+  const auto device = device::make_cpu_device({options.settings.threads});
+  const double peak = device->measure_peak(dtype, peak_seconds);
+  findings.text += fmt::format("{}: peak {:.1f} GFLOP/s with {} threads ({})\n", name, peak / 1e9,
+                               options.settings.threads, device->isa());
+  findings.peaks += fmt::format("{}\"{}\": {}", findings.peaks.empty() ? "" : ", ", name, peak);
+  if (!options.score) return;
+  BenchSettings settings = options.settings;
+  settings.dtype = dtype;
+  const ScoreSpeed speed = measure_score(settings);
+  findings.text += fmt::format("{}: scoring {:.1f} tokens/s, {:.1f} % of peak, products {:.1f} % of the time\n", name,
+                               speed.tokens_per_second, 100 * speed.peak_fraction, 100 * speed.products_fraction);
+  findings.scores += fmt::format(
+      R"({}{{"dtype": "{}", "tokens_per_second": {}, "products_fraction": {}, "peak_fraction": {}, "flops_per_second": {}, "peak": {}}})",
+      findings.scores.empty() ? "" : ", ", name, speed.tokens_per_second, speed.products_fraction, speed.peak_fraction,
+      speed.flops_per_second, speed.peak);
+}
+
+base::Exit run(Arguments& arguments, schedule::World) {
+  const BenchOptions options = read_options(arguments);
+  if (!options.make_model.empty()) {
+    model::make_model(base::real_files(), options.make_model, options.settings.shape);
+    return base::Exit::ok;
+  }
+  Findings findings;
+  for (const tensor::DType dtype : options.dtypes) measure(options, dtype, findings);
+  const std::string out = options.json
+                              ? fmt::format("{{\"peak\": {{{}}}, \"score\": [{}]}}\n", findings.peaks, findings.scores)
+                              : findings.text;
+  std::fwrite(out.data(), 1, out.size(), stdout);
+  return base::Exit::ok;
+}
+
+}  // namespace
+
+Command bench_command() {
+  Command command;
+  command.name = "bench";
+  command.summary = "how fast this machine computes, and models with random weights";
+  command.usage = "bench [--shape NAME|FILE] [--dtype LIST] [--score] [--json]";
+  command.text =
+      "Measures the machine's peak and every step of a transformer of the given shape;\n"
+      "with --score also scoring from end to end, on random weights. --make-model\n"
+      "writes such a model instead.";
+  command.example = "thresher bench --shape llama-small --dtype bf16,f32 --score";
+  command.groups = {
+      {"What to measure",
+       {{"shape", Arity::one, "NAME|FILE", "llama-1b, llama-8b, llama-small, tiny, or a config.json", "llama-1b"},
+        {"dtype", Arity::one, "LIST", "bf16, f32 or bf16,f32", "bf16"},
+        {"score", Arity::flag, "", "also score from end to end", ""},
+        {"json", Arity::flag, "", "print JSON", ""}}},
+      {"How",
+       {{"threads", Arity::one, "N", "threads", "cores"},
+        {"tokens-per-batch", Arity::one, "N", "tokens of a batch", "2048"},
+        {"document", Arity::one, "N", "tokens of each document, with --score", "512"},
+        {"seconds", Arity::one, "S", "how long --score measures", "3"}}},
+      {"Models with random weights",
+       {{"make-model", Arity::one, "DIR", "write a model of this shape and dtype to a new directory", ""},
+        {"architecture", Arity::one, "NAME", "llama, mistral, qwen2 or qwen3", "the shape's"},
+        {"seed", Arity::one, "N", "other weights", "0"}}}};
+  command.run = run;
+  return command;
+}
+
+}  // namespace thresher::app

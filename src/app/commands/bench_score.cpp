@@ -1,0 +1,111 @@
+#include "app/commands/bench_score.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "thresher/base/clock.h"
+#include "thresher/base/file.h"
+#include "thresher/device/tracing.h"
+#include "thresher/model/transformer.h"
+
+namespace thresher::app {
+namespace {
+
+constexpr double peak_seconds = 0.3;
+
+// A new directory that is gone with its owner.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = std::filesystem::temp_directory_path() / "thresher-bench-XXXXXX";
+    if (mkdtemp(name.data()) == nullptr) base::fail_errno(base::Exit::cannot_create, "creating " + name, errno);
+    path_ = name;
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  const base::Path& path() const { return path_; }
+
+ private:
+  base::Path path_;
+};
+
+// As many documents as the batch holds, of random tokens; all but each first token are scored.
+model::PackedBatch random_batch(const BenchSettings& settings) {
+  std::mt19937_64 random(1);
+  std::uniform_int_distribution<std::int32_t> token(0, static_cast<std::int32_t>(settings.shape.vocabulary) - 1);
+  const std::int64_t documents = std::max<std::int64_t>(1, settings.tokens_per_batch / settings.document);
+  model::PackedBatch batch;
+  for (std::int64_t d = 0; d < documents; ++d) {
+    for (std::int64_t t = 0; t < settings.document; ++t) {
+      const std::int32_t id = token(random);
+      if (t > 0) {
+        batch.scored_rows.push_back(static_cast<std::int32_t>(batch.ids.size()) - 1);
+        batch.targets.push_back(id);
+      }
+      batch.ids.push_back(id);
+    }
+    batch.starts.push_back(static_cast<std::int32_t>(batch.ids.size()));
+  }
+  return batch;
+}
+
+double flops_of(const model::ModelConfig& config, const model::PackedBatch& batch) {
+  double pairs = 0;
+  for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i) {
+    const double length = batch.starts[i + 1] - batch.starts[i];
+    pairs += length * (length + 1) / 2;
+  }
+  return config.block_flops() * static_cast<double>(batch.ids.size()) +
+         config.head_flops() * static_cast<double>(batch.targets.size()) + config.attention_flops() * pairs;
+}
+
+}  // namespace
+
+ScoreSpeed measure_score(const BenchSettings& settings) {
+  const TemporaryDirectory directory;
+  base::FileSystem& files = base::real_files();
+  model::make_model(files, directory.path(), settings.shape);
+  const model::ModelConfig config = model::read_config(files, directory.path());
+  const auto device = device::make_cpu_device({settings.threads});
+  device::TracingDevice tracing(*device);
+  const model::PackedBatch batch = random_batch(settings);
+  const auto rows = static_cast<std::int64_t>(batch.ids.size());
+  model::Transformer transformer(tracing, files, directory.path(), config, settings.dtype,
+                                 {.tokens = rows, .longest = settings.document});
+  model::ScoredTokens scored;
+  transformer.score(batch, scored);
+
+  ScoreSpeed speed;
+  speed.peak = device->measure_peak(settings.dtype, peak_seconds);
+  tracing.forget();
+  const double head_before = tracing.score_time().products;
+  const base::Stopwatch watch;
+  std::int64_t batches = 0;
+  do {
+    transformer.score(batch, scored);
+    ++batches;
+  } while (watch.seconds() < settings.seconds);
+  const double seconds = watch.seconds();
+  speed.peak = std::max(speed.peak, device->measure_peak(settings.dtype, peak_seconds));
+
+  double products = tracing.score_time().products - head_before;
+  for (const device::Step& step : tracing.steps()) {
+    if (step.name == "matmul") products += step.seconds;
+  }
+  speed.tokens_per_second = static_cast<double>(rows * batches) / seconds;
+  speed.flops_per_second = flops_of(config, batch) * static_cast<double>(batches) / seconds;
+  speed.products_fraction = products / seconds;
+  speed.peak_fraction = speed.flops_per_second / speed.peak;
+  return speed;
+}
+
+}  // namespace thresher::app

@@ -1,0 +1,32 @@
+// Speed of scoring from end to end, on random weights.
+#pragma once
+
+#include <cstdint>
+
+#include "thresher/device/device.h"
+#include "thresher/model/make_model.h"
+
+namespace thresher::app {
+
+struct BenchSettings {
+  model::MakeModel shape;
+  tensor::DType dtype = tensor::DType::bf16;  // of the products
+  int threads = 1;
+  std::int64_t tokens_per_batch = 0;
+  std::int64_t document = 0;  // tokens of each document
+  double seconds = 0;         // how long to measure
+};
+
+struct ScoreSpeed {
+  double tokens_per_second = 0;
+  double flops_per_second = 0;
+  double products_fraction = 0;  // of the time, spent in matrix products
+  double peak = 0;               // FLOP/s, measured in the same run
+  double peak_fraction = 0;
+};
+
+// Writes a model of this shape to a temporary directory, loads it as a job would, and scores batches full of documents
+// of random tokens. Throws base::Error.
+ScoreSpeed measure_score(const BenchSettings& settings);
+
+}  // namespace thresher::app
