@@ -209,7 +209,12 @@ std::string describe_options(const Command& command) {
   std::ostringstream out;
   out.imbue(std::locale::classic());
   out << describe(command);
-  return out.str();
+  std::string text;  // without Boost's empty first line and spaces at the ends of lines
+  for (const char c : out.str()) {
+    if (c == '\n') text.erase(text.find_last_not_of(' ') + 1);
+    if (c != '\n' || !text.empty()) text += c;
+  }
+  return text;
 }
 
 }  // namespace thresher::app

@@ -110,7 +110,7 @@ Command score_command() {
       "row a document in input order, and summary.json. Under mpirun or srun the ranks\n"
       "share the work. An interrupted job continues when the same command is given\n"
       "again, with any number of ranks; the results are the same bytes.";
-  command.example = "mpirun -n 2 thresher score --model data/model --corpus corpus.h5 --output runs/one";
+  command.example = "mpirun -n 2 thresher score --model data/model --corpus corpus.h5 \\\n    --output runs/one";
   command.groups = {
       {"Input and output",
        {{"model", Arity::one, "DIR", "Hugging Face directory: config.json, *.safetensors, tokenizer.json", ""},
