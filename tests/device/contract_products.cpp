@@ -1,0 +1,64 @@
+#include "device/device_contract.h"
+#include "device/grid.h"
+
+namespace thresher::device::contract {
+namespace {
+
+struct Case {
+  std::int64_t rows, inputs, outputs;
+  DType dtype, out;
+  bool bias, accumulate;
+  std::int64_t margin;
+};
+
+void check_product(Device& device, const Case& c) {
+  std::mt19937_64 generator(7);
+  Grid matrix(device, c.dtype, c.outputs, c.inputs), x(device, c.dtype, c.rows, c.inputs, c.margin);
+  Grid bias(device, DType::f32, 1, c.outputs), out(device, c.out, c.rows, c.outputs, c.margin);
+  const double scale = 1 / std::sqrt(static_cast<double>(c.inputs));
+  matrix.random(generator, scale);
+  x.random(generator);
+  bias.random(generator);
+  std::vector<double> before(static_cast<std::size_t>(c.rows * c.outputs), 0);
+  if (c.accumulate) {
+    out.random(generator);
+    for (std::int64_t i = 0; i < c.rows * c.outputs; ++i)
+      before[static_cast<std::size_t>(i)] = out.at(i / c.outputs, i % c.outputs);
+  }
+  // Weights come from host memory.
+  std::vector<float> host(static_cast<std::size_t>(c.outputs * c.inputs));
+  for (std::int64_t i = 0; i < c.outputs * c.inputs; ++i)
+    host[static_cast<std::size_t>(i)] = static_cast<float>(matrix.at(i / c.inputs, i % c.inputs));
+  const auto weight = device.pack(tensor::matrix(host.data(), DType::f32, c.outputs, c.inputs), c.dtype);
+  BOOST_TEST(weight->outputs() == c.outputs);
+  BOOST_TEST(weight->inputs() == c.inputs);
+  device.reserve(c.rows, c.rows, 0);
+  device.matmul(x.view(), *weight, c.bias ? bias.view() : Tensor{}, c.accumulate, out.view());
+  compare(
+      out.read(), 4e-6, relative_error(c.out),
+      [&](std::int64_t r, std::int64_t n) {
+        double sum = before[static_cast<std::size_t>(r * c.outputs + n)] + (c.bias ? bias.at(0, n) : 0);
+        for (std::int64_t k = 0; k < c.inputs; ++k) sum += x.at(r, k) * matrix.at(n, k);
+        return sum;
+      },
+      "matmul");
+}
+
+}  // namespace
+
+void check_matmul(Device& device) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const std::int64_t rows : {1, 7, 17, 33, 255})
+      for (const std::int64_t margin : {0, 8}) {
+        check_product(device, {rows, 24, 17, dtype, DType::f32, false, false, margin});
+        check_product(device, {rows, 96, 40, dtype, DType::f32, true, false, margin});
+        check_product(device, {rows, 64, 300, dtype, dtype, true, false, margin});
+        check_product(device, {rows, 100, 130, dtype, dtype, false, false, margin});
+        check_product(device, {rows, 288, 96, dtype, DType::f32, false, true, margin});
+        check_product(device, {rows, 7, 33, dtype, DType::f32, true, true, margin});
+      }
+  check_product(device, {40, 1024, 2100, DType::bf16, DType::bf16, false, false, 0});
+  check_product(device, {300, 130, 64, DType::f32, DType::f32, false, true, 0});
+}
+
+}  // namespace thresher::device::contract

@@ -1,0 +1,22 @@
+// What every Device has to pass: each step against a naive reference in double precision, on odd shapes, strided views
+// and poisoned outputs, and the same bits for the same row in any company.
+#pragma once
+
+#include "thresher/device/device.h"
+
+namespace thresher::device::contract {
+
+void check_embed(Device& device);
+void check_norm(Device& device);
+void check_rope(Device& device);
+void check_gate(Device& device);
+void check_matmul(Device& device);
+void check_attend(Device& device);
+void check_score(Device& device);
+void check_score_ties(Device& device);
+void check_score_of_broken_logits(Device& device);
+
+// Two devices that have to agree to the bit, e.g. with one thread and with two.
+void check_same_bits(Device& one, Device& other);
+
+}  // namespace thresher::device::contract

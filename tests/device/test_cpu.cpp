@@ -1,0 +1,66 @@
+#include <boost/test/unit_test.hpp>
+#include <thread>
+
+#include "device/device_contract.h"
+
+namespace thresher::device {
+namespace {
+
+struct Cpu {
+  std::unique_ptr<Device> one = make_cpu_device({.threads = 1});
+  std::unique_ptr<Device> two = make_cpu_device({.threads = 2});
+};
+
+BOOST_FIXTURE_TEST_SUITE(cpu_device, Cpu)
+
+BOOST_AUTO_TEST_CASE(says_what_it_is) {
+  BOOST_TEST_MESSAGE("instruction set " << one->isa());
+  BOOST_TEST(one->kind() == "cpu");
+  BOOST_TEST(two->threads() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(embed) {
+  contract::check_embed(*two);
+}
+BOOST_AUTO_TEST_CASE(norm) {
+  contract::check_norm(*two);
+}
+BOOST_AUTO_TEST_CASE(rope) {
+  contract::check_rope(*two);
+}
+BOOST_AUTO_TEST_CASE(gate) {
+  contract::check_gate(*two);
+}
+BOOST_AUTO_TEST_CASE(matmul) {
+  contract::check_matmul(*two);
+}
+BOOST_AUTO_TEST_CASE(attend) {
+  contract::check_attend(*two);
+}
+BOOST_AUTO_TEST_CASE(score) {
+  contract::check_score(*two);
+}
+BOOST_AUTO_TEST_CASE(score_ties) {
+  contract::check_score_ties(*two);
+}
+BOOST_AUTO_TEST_CASE(score_of_broken_logits) {
+  contract::check_score_of_broken_logits(*two);
+}
+BOOST_AUTO_TEST_CASE(same_bits) {
+  contract::check_same_bits(*one, *two);
+}
+
+BOOST_AUTO_TEST_CASE(works_from_another_thread) {
+  std::thread([&] { contract::check_matmul(*two); }).join();
+}
+
+BOOST_AUTO_TEST_CASE(peak) {
+  const double f32 = one->measure_peak(DType::f32, 0.02), bf16 = one->measure_peak(DType::bf16, 0.02);
+  BOOST_TEST(f32 > 1e9);
+  BOOST_TEST(bf16 > 0.8 * f32);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace thresher::device
