@@ -31,7 +31,9 @@ struct ScoreTask::ShardScores {
 };
 
 ScoreTask::ScoreTask(model::Transformer& transformer, ScoreOptions options)
-    : transformer_(transformer), options_(std::move(options)) {}
+    : transformer_(transformer),
+      options_(std::move(options)),
+      feed_last_(transformer.config().rope.kind == model::RopeKind::dynamic) {}
 
 ScoreTask::~ScoreTask() = default;
 
@@ -68,7 +70,7 @@ const std::vector<TokenId>& ScoreTask::lead_of(const EncodedShard::Item& item) c
 std::int64_t ScoreTask::fed(const PendingWindow& pending) const {
   const auto& item = pending.shard->shard.items[static_cast<std::size_t>(pending.item)];
   const auto lead = static_cast<std::int64_t>(lead_of(item).size());
-  return pending.window.end - pending.window.begin + (pending.window.lead ? lead : 0);
+  return pending.window.end - pending.window.begin + (pending.window.lead ? lead : 0) + (feed_last_ ? 1 : 0);
 }
 
 void ScoreTask::pull_windows() {
@@ -150,7 +152,7 @@ void ScoreTask::append(const PendingWindow& pending) {
     packed_.ids.insert(packed_.ids.end(), ids.begin(), ids.end());
   }
   const TokenId* tokens = shard.tokens.data() + shard.offsets[static_cast<std::size_t>(pending.item)];
-  packed_.ids.insert(packed_.ids.end(), tokens + window.begin, tokens + window.end);
+  packed_.ids.insert(packed_.ids.end(), tokens + window.begin, tokens + window.end + (feed_last_ ? 1 : 0));
   packed_.starts.push_back(static_cast<std::int32_t>(packed_.ids.size()));
   for (std::int64_t t = window.score_begin; t < window.score_end; ++t) {
     packed_.scored_rows.push_back(static_cast<std::int32_t>(start + lead + t - 1 - window.begin));
@@ -165,7 +167,12 @@ void ScoreTask::run(const Batch& batch) {
   packed_.starts.assign(1, 0);
   packed_.scored_rows.clear();
   packed_.targets.clear();
-  for (const PendingWindow& pending : batch) append(pending);
+  std::int64_t longest = 0;
+  for (const PendingWindow& pending : batch) {
+    longest = std::max(longest, fed(pending));
+    append(pending);
+  }
+  transformer_.grow(longest);
   transformer_.score(packed_, scored_);
   ++counts_.batches;
   counts_.tokens_fed += static_cast<std::int64_t>(packed_.ids.size());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "model/rope.h"
 #include "model/weights.h"
@@ -34,9 +35,9 @@ struct Transformer::Parts {
   Capacity capacity;
   LoadReport report;
   Weights weights;
-  RopeTable rope;
-  std::int64_t arena_bytes;
-  Arena arena;
+  std::optional<RopeTable> rope;
+  std::int64_t arena_bytes = 0;
+  Arena arena{device::Buffer()};
   std::vector<std::int32_t> rope_rows;  // on the host, grown once
 
   Parts(device::Device& on, base::FileSystem& files, const base::Path& directory, const ModelConfig& model,
@@ -45,10 +46,16 @@ struct Transformer::Parts {
         config(model),
         dtype(products),
         capacity(greatest),
-        weights(load_weights(device, files, directory, config, dtype, report)),
-        rope(device, config, capacity),
-        arena_bytes(bytes_needed()),
-        arena(device.allocate(arena_bytes)) {
+        weights(load_weights(device, files, directory, config, dtype, report)) {
+    make_room();
+  }
+
+  // Everything that is sized by the capacity.
+  void make_room() {
+    rope.emplace(device, config, capacity);
+    arena_bytes = bytes_needed();
+    arena = Arena(device::Buffer());  // the old one goes before the new one comes
+    arena = Arena(device.allocate(arena_bytes));
     rope_rows.reserve(static_cast<std::size_t>(capacity.tokens));
     device.reserve(capacity.tokens, capacity.tokens, capacity.top_k);
   }
@@ -103,7 +110,7 @@ Exchange Transformer::Parts::upload(const PackedBatch& batch) {
     device.upload(host, there);
     return there;
   };
-  rope.assign(batch.starts, rope_rows);
+  rope->assign(batch.starts, rope_rows);
   return {place(batch.ids), place(batch.starts), place(rope_rows), place(batch.scored_rows), place(batch.targets)};
 }
 
@@ -165,8 +172,8 @@ void Transformer::score(const PackedBatch& batch, ScoredTokens& out) {
                   .tokens = tokens,
                   .sequences = {exchange.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest},
                   .rope = {.rows = exchange.rope_rows,
-                           .cos = parts.rope.cos(),
-                           .sin = parts.rope.sin(),
+                           .cos = parts.rope->cos(),
+                           .sin = parts.rope->sin(),
                            .head_size = parts.config.head_size,
                            .gain = {},
                            .epsilon = parts.config.norm_epsilon},
@@ -174,6 +181,14 @@ void Transformer::score(const PackedBatch& batch, ScoredTokens& out) {
   parts.device.embed(exchange.ids, parts.weights.table, residual);
   parts.run_blocks(0, parts.config.layers, pass, residual);
   parts.run_head(exchange, residual, out);
+}
+
+void Transformer::grow(std::int64_t longest) {
+  Capacity& capacity = parts_->capacity;
+  if (longest <= capacity.longest) return;
+  capacity.longest = std::max(longest, 2 * capacity.longest);
+  capacity.tokens = std::max(capacity.tokens, capacity.longest);
+  parts_->make_room();
 }
 
 const ModelConfig& Transformer::config() const {

@@ -70,6 +70,7 @@ class ScoreTask {
 
   model::Transformer& transformer_;
   const ScoreOptions options_;
+  const bool feed_last_;  // dynamic rope scaling looks at the window's length, last token included
   std::deque<std::shared_ptr<ShardScores>> waiting_;  // with windows not pulled yet
   std::vector<PendingWindow> pool_;                   // pulled, not grouped
   std::int64_t pool_tokens_ = 0;

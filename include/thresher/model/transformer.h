@@ -59,6 +59,10 @@ class Transformer {
   // Scores one batch of at most capacity.tokens tokens; allocates nothing once `out` has grown.
   void score(const PackedBatch& batch, ScoredTokens& out);
 
+  // Makes room for sequences of `longest` tokens where there is none yet: memory is planned from the corpus's bytes,
+  // and a few tokenizers make more tokens of a text than it has bytes.
+  void grow(std::int64_t longest);
+
   const ModelConfig& config() const;
   const LoadReport& load_report() const;
   // Bytes of activations and scratch that a batch uses.
