@@ -59,17 +59,16 @@ struct CpuDevice::Span {
   bool stage_x, stage_out;
   std::int64_t block;
   Product* full;  // of `block` rows
-  Product* last;  // of the rest; on AVX2 of `block` rows too
+  Product* last;  // of the rest
 };
 
 CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
     : threads_(options.threads),
       kernels_(kernels_for(isa)),
-      products_(isa, options.threads),
+      products_(kernels_, options.threads),
       score_(kernels_, products_, threads_) {
   if (threads_ < 1)
     base::fail(base::Exit::usage, fmt::format("a CPU device needs at least 1 thread, not {}", threads_));
-  grow(attend_scratch_, sizeof(AttendScratch));
 }
 
 std::string CpuDevice::isa() const {
@@ -132,23 +131,18 @@ void CpuDevice::multiply(const Span& span, std::int64_t first, std::int64_t rows
   Product& product = rows == span.block ? *span.full : *span.last;
   Tensor x = span.x.rows_from(first, rows);
   const Tensor target = span.out.rows_from(first, rows);
-  if (span.stage_x || product.rows() != rows) {
+  if (span.stage_x) {
     const DType held = products_.held(span.weight.dtype());
     const std::int64_t bytes = span.block * x.columns * tensor::size_of(held);
-    const Tensor dense =
-        tensor::matrix(static_cast<char*>(staged_x_.data()) + thread * bytes, held, product.rows(), x.columns);
+    const Tensor dense = tensor::matrix(static_cast<char*>(staged_x_.data()) + thread * bytes, held, rows, x.columns);
     kernels_.convert(rows_of(x), rows_of(dense), 0, rows);
-    if (product.rows() != rows) {
-      const Tensor rest = dense.rows_from(rows, product.rows() - rows);
-      std::memset(rest.data, 0, static_cast<std::size_t>(rest.elements() * tensor::size_of(held)));
-    }
     x = dense;
   }
-  if (!span.stage_out && product.rows() == rows)
+  if (!span.stage_out)
     return product.run(thread, x.data, span.weight.whole(), span.bias.as<const float>(), target.data);
   const std::int64_t bytes = span.block * target.columns * 4;
-  const Tensor dense = tensor::matrix(static_cast<char*>(staged_out_.data()) + thread * bytes, DType::f32,
-                                      product.rows(), target.columns);
+  const Tensor dense =
+      tensor::matrix(static_cast<char*>(staged_out_.data()) + thread * bytes, DType::f32, rows, target.columns);
   product.run(thread, x.data, span.weight.whole(), nullptr, dense.data);
   kernels_.finish(rows_of(dense), span.bias.as<const float>(), span.accumulate, rows_of(target), 0, rows);
 }
@@ -161,15 +155,15 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
   if (x.rows == 0) return;
   claim_threads();
   const DType held = products_.held(packed.dtype());
-  const bool fixed = kernels_.isa == Isa::avx2;  // oneDNN's AVX2 products of other row counts differ in their last bits
   Span span{.x = x,
             .weight = packed,
             .bias = bias,
             .accumulate = accumulate,
             .out = out,
             .stage_x = x.stride != x.columns || x.dtype != held,
-            .stage_out = fixed || out.stride != out.columns || (held == DType::f32 && out.dtype != DType::f32),
-            .block = fixed ? 64 : block_rows(x.rows, threads_),
+            .stage_out = out.stride != out.columns || (held == DType::f32 && out.dtype != DType::f32) ||
+                         (products_.plain() && (bias || accumulate)),
+            .block = block_rows(x.rows, threads_),
             .full = nullptr,
             .last = nullptr};
   ProductShape shape{.rows = span.block, .inputs = packed.inputs(), .outputs = packed.outputs(), .held = held};
@@ -179,9 +173,9 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
     shape.accumulate = accumulate;
   }
   span.full = &products_.of(shape, packed.whole().get_desc());
-  if (!fixed && x.rows % span.block) shape.rows = x.rows % span.block;
+  if (x.rows % span.block) shape.rows = x.rows % span.block;
   span.last = &products_.of(shape, packed.whole().get_desc());
-  if (span.stage_x || fixed) grow(staged_x_, span.block * x.columns * tensor::size_of(held));
+  if (span.stage_x) grow(staged_x_, span.block * x.columns * tensor::size_of(held));
   if (span.stage_out) grow(staged_out_, span.block * out.columns * 4);
   const double ns = static_cast<double>(span.block * x.columns * out.columns) / 300;
   parallel_tasks(threads_, (x.rows + span.block - 1) / span.block, ns, [&](std::int64_t task, int thread) {
@@ -246,14 +240,13 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
   const auto blocks = static_cast<std::int64_t>(tasks_.size());
   if (blocks == 0) return;
   const double ns = static_cast<double>(work * options.query_heads * size) / 75 / static_cast<double>(blocks * lanes);
-  auto* scratch = static_cast<AttendScratch*>(attend_scratch_.data());
   parallel_tasks(threads_, blocks * lanes, ns, [&](std::int64_t index, int thread) {
     AttendTask task = tasks_[static_cast<std::size_t>(index / lanes)];
     task.kv_head = index % lanes / spans;
     const std::int64_t offset = index % spans * together;
     task.head = task.kv_head * group + offset;
     task.heads = std::min(together, group - offset);
-    kernels_.attend(args, task, scratch[thread]);
+    kernels_.attend(args, task, products_.scratch(thread));
   });
 }
 

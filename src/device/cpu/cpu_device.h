@@ -50,7 +50,6 @@ class CpuDevice : public Device {
   Products products_;
   Score score_;
   ScoreTime score_time_;
-  Buffer attend_scratch_;         // AttendScratch, one per thread
   Buffer staged_x_, staged_out_;  // one slice per thread: rows that oneDNN cannot take where they lie
   Buffer dense_hidden_;           // of `score`, where its rows cannot be taken where they lie
   std::vector<AttendTask> tasks_;

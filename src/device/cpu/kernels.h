@@ -55,8 +55,8 @@ constexpr std::int64_t attend_keys = 64;        // keys of a block; blocks are c
 constexpr std::int64_t attend_head_size = 256;  // the largest
 constexpr std::int64_t attend_columns = 1024;
 
-// Scratch space of one attend task, 64-byte aligned.
-struct AttendScratch {
+// One thread's scratch space, 64-byte aligned.
+struct Scratch {
   float sums[attend_rows * attend_columns];             // unnormalised outputs
   std::uint32_t queries[attend_rows * attend_columns];  // as the products read them
   std::uint32_t keys[attend_head_size * attend_keys];
@@ -106,7 +106,10 @@ struct Kernels {
   // out = from (+ bias) (+ out), from dense f32
   void (*finish)(const Rows& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
                  std::int64_t last);
-  void (*attend)(const AttendArgs& args, const AttendTask& task, AttendScratch& scratch);
+  // out = x w, all f32; w [x.columns, out.columns] of stride w_stride.
+  void (*multiply)(const Rows& x, const float* w, std::int64_t w_stride, const Rows& out, std::int64_t rows,
+                   Scratch& scratch);
+  void (*attend)(const AttendArgs& args, const AttendTask& task, Scratch& scratch);
   void (*score)(const TileArgs& args);
   // Runs multiply-adds on registers, returns FLOP done.
   double (*burn_f32)(std::int64_t rounds);

@@ -138,7 +138,17 @@ Product::Product(const dnnl::engine& engine, const ProductShape& shape, const me
   }
 }
 
+Product::Product(const Kernels& kernels, const ProductShape& shape, Scratch* scratch)
+    : shape_(shape), own_(&kernels), scratch_(scratch) {}
+
 void Product::run(int thread, const void* x, const memory& weight, const float* bias, void* out) {
+  if (own_) {
+    const Rows from{const_cast<void*>(x), shape_.inputs, shape_.inputs, false};
+    const Rows to{out, shape_.outputs, shape_.outputs, false};
+    const std::int64_t stride = weight.get_desc().data.format_desc.blocking.strides[0];
+    return own_->multiply(from, static_cast<const float*>(weight.get_data_handle()), stride, to, shape_.rows,
+                          scratch_[thread]);
+  }
   Operands& one = operands_[static_cast<std::size_t>(thread)];
   one.x.set_data_handle(const_cast<void*>(x));
   one.list[1].memory = weight.get();
@@ -149,10 +159,14 @@ void Product::run(int thread, const void* x, const memory& weight, const float* 
       "could not run a matrix product");
 }
 
-Products::Products(Isa isa, int threads) : isa_(isa), threads_(threads), engine_(dnnl::engine::kind::cpu, 0) {}
+Products::Products(const Kernels& kernels, int threads)
+    : kernels_(kernels),
+      threads_(threads),
+      scratch_(tensor::host_buffer(static_cast<std::int64_t>(sizeof(Scratch)) * threads)),
+      engine_(dnnl::engine::kind::cpu, 0) {}
 
 DType Products::held(DType dtype) const {
-  return isa_ == Isa::avx512_bf16 ? dtype : DType::f32;
+  return kernels_.isa == Isa::avx512_bf16 ? dtype : DType::f32;
 }
 
 std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) {
@@ -161,7 +175,8 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) 
   const std::int64_t outputs = matrix.rows, inputs = matrix.columns;
   const memory::desc any({inputs, outputs}, type_of(held(dtype)), memory::format_tag::any);
   const dnnl::matmul::desc description(dense(64, inputs, held(dtype)), any, dense(64, outputs, DType::f32));
-  const memory::desc layout = dnnl::matmul::primitive_desc(description, engine_).weights_desc();
+  const memory::desc layout =
+      plain() ? dense(inputs, outputs, DType::f32) : dnnl::matmul::primitive_desc(description, engine_).weights_desc();
   Buffer data = tensor::host_buffer(static_cast<std::int64_t>(layout.get_size()));
 
   Tensor from = matrix;
@@ -188,7 +203,9 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) 
 Product& Products::of(const ProductShape& shape, const memory::desc& weight) {
   const auto& blocking = weight.data.format_desc.blocking;
   std::unique_ptr<Product>& slot = products_[{shape, blocking.strides[0], blocking.strides[1]}];
-  if (!slot) {
+  if (!slot && plain()) {
+    slot = std::make_unique<Product>(kernels_, shape, &scratch(0));
+  } else if (!slot) {
     const int before = omp_get_max_threads();
     omp_set_num_threads(1);  // oneDNN plans a primitive for the threads it sees; each runs on one
     slot = std::make_unique<Product>(engine_, shape, weight, threads_);

@@ -65,6 +65,8 @@ struct ProductShape {
 class Product {
  public:
   Product(const dnnl::engine& engine, const ProductShape& shape, const dnnl::memory::desc& weight, int threads);
+  // By our own kernel, for plain layouts: f32 to f32 without bias or accumulation.
+  Product(const Kernels& kernels, const ProductShape& shape, Scratch* scratch);
 
   // Dense x [rows, inputs], dense out [rows, outputs].
   void run(int thread, const void* x, const dnnl::memory& weight, const float* bias, void* out);
@@ -80,26 +82,32 @@ class Product {
   };
   ProductShape shape_;
   dnnl::matmul primitive_;
-  const char* implementation_ = "";
+  const Kernels* own_ = nullptr;
+  Scratch* scratch_ = nullptr;  // one per thread
+  const char* implementation_ = "own";
   std::vector<Operands> operands_;
 };
 
 class Products {
  public:
-  Products(Isa isa, int threads);
+  Products(const Kernels& kernels, int threads);
 
   std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype);
   // Makes the primitive on first use; not to be called from inside a parallel region.
   Product& of(const ProductShape& shape, const dnnl::memory::desc& weight);
   // What weights of this dtype are held as: f32 where the processor multiplies no bf16.
   DType held(DType dtype) const;
+  // Whether products go through our own kernel, which takes no bias and adds to nothing.
+  bool plain() const { return kernels_.isa == Isa::avx2; }
   const dnnl::engine& engine() const { return engine_; }
+  Scratch& scratch(int thread) const { return static_cast<Scratch*>(scratch_.data())[thread]; }
 
  private:
   using Key = std::tuple<ProductShape, std::int64_t, std::int64_t>;  // and the layout's strides
 
-  Isa isa_;
+  const Kernels& kernels_;
   int threads_;
+  Buffer scratch_;  // one Scratch per thread
   dnnl::engine engine_;
   std::map<Key, std::unique_ptr<Product>> products_;
 };

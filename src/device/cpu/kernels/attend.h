@@ -1,95 +1,8 @@
 // Blocked causal attention with an online softmax (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022,
-// arXiv 2205.14135). Included inside an instruction set's unnamed namespace, after rows.h.
+// arXiv 2205.14135). Included inside an instruction set's unnamed namespace, after product.h.
 //
-// Products work on 32-bit words: an f32 number, or a pair of bf16 numbers of neighbouring depth where the processor has
-// a pairwise product. Key blocks are counted from the sequence's start and masked weights are exact zeros, so a row's
-// bits depend on its position in the sequence and on nothing else.
-
-// C[rows x NV vectors] += A[rows x depth words] B[depth words x NV vectors].
-template <class Word, int MR, int NV>
-inline void product_block(const std::uint32_t* a, std::int64_t lda, const std::uint32_t* b, std::int64_t ldb, float* c,
-                          std::int64_t ldc, std::int64_t depth, bool add) {
-  Vec acc[MR][NV];
-  for (int r = 0; r < MR; ++r)
-    for (int v = 0; v < NV; ++v) acc[r][v] = add ? Simd::load(c + r * ldc + v * lanes) : Simd::zero();
-  for (std::int64_t d = 0; d < depth; ++d) {
-    Vec right[NV];
-    for (int v = 0; v < NV; ++v) right[v] = Simd::load(reinterpret_cast<const float*>(b + d * ldb + v * lanes));
-    for (int r = 0; r < MR; ++r) {
-      const Vec left = Word::all(a + r * lda + d);
-      for (int v = 0; v < NV; ++v) acc[r][v] = Word::mac(left, right[v], acc[r][v]);
-    }
-  }
-  for (int r = 0; r < MR; ++r)
-    for (int v = 0; v < NV; ++v) Simd::store(c + r * ldc + v * lanes, acc[r][v]);
-}
-
-constexpr int tile_rows = lanes == 16 ? 6 : 4;
-constexpr int tile_vectors = lanes == 16 ? 4 : 2;
-
-template <class Word, int MR>
-inline void product_columns(const std::uint32_t* a, std::int64_t lda, const std::uint32_t* b, std::int64_t ldb,
-                            float* c, std::int64_t ldc, std::int64_t depth, std::int64_t vectors, bool add) {
-  std::int64_t v = 0;
-  for (; v + tile_vectors <= vectors; v += tile_vectors)
-    product_block<Word, MR, tile_vectors>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
-  if constexpr (tile_vectors == 4) {
-    if (v + 2 <= vectors) {
-      product_block<Word, MR, 2>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
-      v += 2;
-    }
-  }
-  if (v < vectors) product_block<Word, MR, 1>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
-}
-
-template <class Word>
-void product_rows(std::int64_t rows, const std::uint32_t* a, std::int64_t lda, const std::uint32_t* b, std::int64_t ldb,
-                  float* c, std::int64_t ldc, std::int64_t depth, std::int64_t vectors, bool add) {
-  std::int64_t r = 0;
-  for (; r + tile_rows <= rows; r += tile_rows)
-    product_columns<Word, tile_rows>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, vectors, add);
-  for (; r + 2 <= rows; r += 2)
-    product_columns<Word, 2>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, vectors, add);
-  if (r < rows) product_columns<Word, 1>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, vectors, add);
-}
-
-struct WordF32 {
-  static constexpr std::int64_t numbers = 1;  // of the depth in one word
-  static Vec all(const std::uint32_t* p) { return Simd::all(*reinterpret_cast<const float*>(p)); }
-  static Vec mac(Vec a, Vec b, Vec c) { return Simd::fma(a, b, c); }
-
-  // One row as words.
-  template <class T>
-  static void copy(const T* from, std::uint32_t* to, std::int64_t columns) {
-    map_row(from, reinterpret_cast<float*>(to), columns, [](Vec x, std::int64_t, Mask) { return x; });
-  }
-  // to[d][key] for `keys` keys; columns of the block beyond them become zeros.
-  template <class T>
-  static void pack_keys(const T* from, std::int64_t stride, std::int64_t keys, std::int64_t head_size,
-                        std::uint32_t* to) {
-    float* out = reinterpret_cast<float*>(to);
-    alignas(64) float line[attend_head_size];
-    for (std::int64_t k = 0; k < keys; ++k) {
-      map_row(from + k * stride, line, head_size, [](Vec x, std::int64_t, Mask) { return x; });
-      for (std::int64_t d = 0; d < head_size; ++d) out[d * attend_keys + k] = line[d];
-    }
-    for (std::int64_t k = keys; k < (keys + 15) / 16 * 16; ++k)
-      for (std::int64_t d = 0; d < head_size; ++d) out[d * attend_keys + k] = 0;
-  }
-  // to[key][column], columns padded with zeros to `width`.
-  template <class T>
-  static void pack_values(const T* from, std::int64_t stride, std::int64_t keys, std::int64_t head_size,
-                          std::int64_t width, std::uint32_t* to) {
-    for (std::int64_t k = 0; k < keys; ++k) {
-      float* line = reinterpret_cast<float*>(to + k * width);
-      map_row(from + k * stride, line, head_size, [](Vec x, std::int64_t, Mask) { return x; });
-      for (std::int64_t c = head_size; c < width; ++c) line[c] = 0;
-    }
-  }
-  static void store_weights(std::uint32_t* row, std::int64_t key, Vec x) {
-    Simd::store(reinterpret_cast<float*>(row) + key, x);
-  }
-};
+// Key blocks are counted from the sequence's start and masked weights are exact zeros, so a row's bits depend on its
+// position in the sequence and on nothing else.
 
 // Weights of keys [low, high) of one row; zeros for the others below `padded`. Returns the factor of earlier sums.
 template <class Word>
@@ -128,7 +41,7 @@ template <class Word, class T>
 struct Attend {
   const AttendArgs& args;
   const AttendTask& task;
-  AttendScratch& scratch;
+  Scratch& scratch;
   std::int64_t width = (args.head_size + 15) / 16 * 16;  // of a row of sums
   std::int64_t depth = args.head_size / Word::numbers;   // words of a query
   std::int64_t line = attend_keys / Word::numbers;       // words of a row of weights
@@ -203,7 +116,7 @@ struct Attend {
 };
 
 template <class WordForBf16>
-void attend(const AttendArgs& args, const AttendTask& task, AttendScratch& scratch) {
+void attend(const AttendArgs& args, const AttendTask& task, Scratch& scratch) {
   if (args.q.bf16) {
     Attend<WordForBf16, Bf16>{args, task, scratch}.run();
   } else {

@@ -68,7 +68,7 @@ inline void best_of(const float* x, std::int64_t columns, std::int32_t first_id,
       entries[at] = {logit, static_cast<std::int32_t>(first_id + c + lane)};
     }
   }
-  if (count < top) entries[count].id = -1;
+  if (count < top) entries[count].id = entries[top - 1].id = -1;
 }
 
 void score(const TileArgs& args) {

@@ -1,4 +1,4 @@
-// Words of two bf16 numbers, for VDPBF16PS. Included inside an instruction set's unnamed namespace, after attend.h.
+// Words of two bf16 numbers, for VDPBF16PS. Included inside an instruction set's unnamed namespace, after product.h.
 
 struct WordBf16 {
   static constexpr std::int64_t numbers = 2;
