@@ -40,19 +40,19 @@ struct Sequences {
 enum class Activation : std::uint8_t { silu, gelu, gelu_tanh };
 
 struct RopeOptions {
-  Tensor rows;             // i32, 1 x tokens: the row of cos/sin for each token
-  Tensor cos, sin;         // f32, [table rows, head_size / 2]
+  Tensor rows;      // i32, 1 x tokens: the row of cos/sin for each token
+  Tensor cos, sin;  // f32, [table rows, head_size / 2]
   std::int64_t head_size = 0;
-  Tensor gain;             // optional, f32, 1 x head_size: RMSNorm of each head before the rotation (QK-norm)
-  float epsilon = 0;       // of that norm
+  Tensor gain;        // optional, f32, 1 x head_size: RMSNorm of each head before the rotation (QK-norm)
+  float epsilon = 0;  // of that norm
 };
 
 struct AttendOptions {
   std::int64_t query_heads = 0;
   std::int64_t kv_heads = 0;  // divides query_heads; query head h reads kv head h / (query_heads / kv_heads)
   std::int64_t head_size = 0;
-  float scale = 0;            // factor of q.k, usually 1 / sqrt(head_size)
-  std::int64_t window = 0;    // a token sees itself and the window - 1 tokens before it; 0 = all
+  float scale = 0;          // factor of q.k, usually 1 / sqrt(head_size)
+  std::int64_t window = 0;  // a token sees itself and the window - 1 tokens before it; 0 = all
 };
 
 // One row each for the rows of `hidden`; views not wanted are empty. Natural logarithms.
@@ -106,7 +106,8 @@ class Device {
 
   // out = x W^T (+ bias) (+ out, when accumulating). x as the weight was packed for, bias f32 1 x outputs or empty,
   // out f32 or bf16 (f32 when accumulating), products summed in f32.
-  virtual void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) = 0;
+  virtual void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate,
+                      const Tensor& out) = 0;
 
   // Rotates every head of x [tokens, heads * head_size] in place, pairs (i, i + head_size / 2). (Su et al. 2021,
   // arXiv 2104.09864, in Hugging Face's half-split order.)
@@ -120,8 +121,8 @@ class Device {
   // out[r, c] = activation(x[r, c]) * x[r, c + width], x [tokens, 2 width].
   virtual void gate(const Tensor& x, Activation activation, const Tensor& out) = 0;
 
-  // Log-softmax of hidden W^T, streamed over vocabulary tiles: never more than 64 MiB of logits at a time. hidden as the
-  // head was packed for, targets i32 1 x rows.
+  // Log-softmax of hidden W^T, streamed over vocabulary tiles: never more than 64 MiB of logits at a time. hidden as
+  // the head was packed for, targets i32 1 x rows.
   virtual void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) = 0;
   virtual ScoreTime score_time() const = 0;
 

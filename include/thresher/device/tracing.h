@@ -1,0 +1,71 @@
+// A device that counts: calls, seconds, arithmetic and memory traffic of every step of the device it wraps.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "thresher/device/device.h"
+
+namespace thresher::device {
+
+// Totals of one step since the start or the last `reset`. `flop` counts additions and multiplications of the products
+// and of attention's real (causal, windowed) pairs; `bytes` each operand once, read or written, and is an estimate.
+struct StepCost {
+  std::string step;
+  std::int64_t calls = 0;
+  double seconds = 0;
+  double flop = 0;
+  double bytes = 0;
+};
+
+// Pairs of query and key that causal attention with this window computes over these sequence lengths.
+double attended_pairs(const std::vector<std::int64_t>& lengths, std::int64_t window);
+
+class TracingDevice : public Device {
+ public:
+  // Called after each step, when its work is done, with every output: two devices' dumps show where they part.
+  using Dump = std::function<void(const std::string& step, std::int64_t call, const Tensor& output)>;
+
+  // `inner` must outlive this.
+  explicit TracingDevice(Device& inner) : inner_(inner) {}
+
+  void dump_to(Dump dump) { dump_ = std::move(dump); }
+  // By falling time.
+  std::vector<StepCost> steps() const;
+  void reset() { costs_.clear(); }
+
+  std::string kind() const override { return inner_.kind(); }
+  std::string isa() const override { return inner_.isa(); }
+  int threads() const override { return inner_.threads(); }
+  Buffer allocate(std::int64_t bytes) override { return inner_.allocate(bytes); }
+  void upload(const Tensor& host, const Tensor& device) override;
+  void download(const Tensor& device, const Tensor& host) override;
+  void finish() override { inner_.finish(); }
+  void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override {
+    inner_.reserve(rows, scored, top_k);
+  }
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype) override;
+  void embed(const Tensor& ids, const Tensor& table, const Tensor& out) override;
+  void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override;
+  void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) override;
+  void rope(const Tensor& x, const RopeOptions& options) override;
+  void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
+              const AttendOptions& options, const Tensor& out) override;
+  void gate(const Tensor& x, Activation activation, const Tensor& out) override;
+  void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) override;
+  ScoreTime score_time() const override { return inner_.score_time(); }
+  double measure_peak(DType dtype, double seconds) override { return inner_.measure_peak(dtype, seconds); }
+
+ private:
+  template <class Body>
+  void timed(const char* step, double flop, double bytes, const Body& body);
+  void dump(const char* step, const Tensor& output) const;
+
+  Device& inner_;
+  Dump dump_;
+  std::map<std::string, StepCost> costs_;
+};
+
+}  // namespace thresher::device

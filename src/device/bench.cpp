@@ -1,0 +1,220 @@
+#include "thresher/device/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <random>
+
+#include "thresher/base/half.h"
+#include "thresher/device/tracing.h"
+
+namespace thresher::device {
+namespace {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double bytes_of(const Tensor& x) {
+  return static_cast<double>(x.elements() * tensor::size_of(x.dtype));
+}
+
+// A batch's operands: random numbers in every place that a step reads.
+class Workbench {
+ public:
+  Workbench(Device& device, const BenchShape& shape, DType dtype, double seconds)
+      : device_(device), shape_(shape), dtype_(dtype), seconds_(seconds) {
+    for (std::int64_t at = 0; at < shape.tokens; at += shape.sequence_length)
+      lengths_.push_back(std::min(shape.sequence_length, shape.tokens - at));
+  }
+
+  BenchReport run();
+
+ private:
+  Tensor values(DType dtype, std::int64_t rows, std::int64_t columns, float scale = 1);
+  template <class Value>
+  Tensor integers(std::int64_t columns, const Value& value);
+  std::unique_ptr<Weight> weight(std::int64_t outputs, std::int64_t inputs);
+
+  template <class Body>
+  void step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body);
+  void product(const char* name, std::int64_t outputs, std::int64_t inputs, bool accumulate);
+  void rows_steps();
+  void attend_step();
+  void score_step();
+
+  Device& device_;
+  const BenchShape& shape_;
+  DType dtype_;
+  double seconds_;
+  std::vector<std::int64_t> lengths_;
+  std::vector<Buffer> buffers_;
+  std::mt19937 generator_{1};
+  BenchReport report_;
+};
+
+Tensor Workbench::values(DType dtype, std::int64_t rows, std::int64_t columns, float scale) {
+  std::vector<float> numbers(static_cast<std::size_t>(columns));
+  std::uniform_real_distribution<float> uniform(-scale, scale);
+  const Buffer host = tensor::host_buffer(rows * columns * tensor::size_of(dtype));
+  const Tensor source = tensor::matrix(host.data(), dtype, rows, columns);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < columns; ++c) {
+      const float x = uniform(generator_);
+      if (dtype == DType::bf16) {
+        source.row<std::uint16_t>(r)[c] = base::to_bf16(x);
+      } else {
+        source.row<float>(r)[c] = x;
+      }
+    }
+  buffers_.push_back(device_.allocate(host.bytes()));
+  const Tensor there = tensor::matrix(buffers_.back().data(), dtype, rows, columns);
+  device_.upload(source, there);
+  return there;
+}
+
+template <class Value>
+Tensor Workbench::integers(std::int64_t columns, const Value& value) {
+  std::vector<std::int32_t> numbers(static_cast<std::size_t>(columns));
+  for (std::int64_t c = 0; c < columns; ++c) numbers[static_cast<std::size_t>(c)] = static_cast<std::int32_t>(value(c));
+  buffers_.push_back(device_.allocate(columns * 4));
+  const Tensor there = tensor::row_vector(buffers_.back().data(), DType::i32, columns);
+  device_.upload(tensor::row_vector(numbers.data(), DType::i32, columns), there);
+  return there;
+}
+
+std::unique_ptr<Weight> Workbench::weight(std::int64_t outputs, std::int64_t inputs) {
+  const Tensor matrix = values(dtype_, outputs, inputs, 0.05f);
+  const Buffer host = tensor::host_buffer(outputs * inputs * tensor::size_of(dtype_));
+  const Tensor copy = tensor::matrix(host.data(), dtype_, outputs, inputs);
+  device_.download(matrix, copy);
+  buffers_.pop_back();
+  return device_.pack(copy, dtype_);
+}
+
+template <class Body>
+void Workbench::step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body) {
+  body();
+  device_.finish();
+  std::vector<double> taken;
+  const double end = seconds_now() + seconds_;
+  do {
+    const double start = seconds_now();
+    body();
+    device_.finish();
+    taken.push_back(seconds_now() - start);
+  } while (seconds_now() < end || taken.size() < 3);
+  std::nth_element(taken.begin(), taken.begin() + static_cast<std::ptrdiff_t>(taken.size() / 2), taken.end());
+  report_.rows.push_back({name, calls, taken[taken.size() / 2], flop, bytes, 0});
+}
+
+void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inputs, bool accumulate) {
+  const std::size_t mark = buffers_.size();
+  const std::unique_ptr<Weight> matrix = weight(outputs, inputs);
+  const Tensor x = values(dtype_, shape_.tokens, inputs),
+               out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
+  step(name, shape_.layers, 2.0 * static_cast<double>(x.elements()) * static_cast<double>(outputs),
+       bytes_of(x) + bytes_of(out) * (accumulate ? 2 : 1) + static_cast<double>(matrix->bytes()),
+       [&] { device_.matmul(x, *matrix, {}, accumulate, out); });
+  buffers_.resize(mark);
+}
+
+void Workbench::rows_steps() {
+  const std::size_t mark = buffers_.size();
+  const std::int64_t tokens = shape_.tokens, rotated = (shape_.query_heads + shape_.kv_heads) * shape_.head_size;
+  const Tensor residual = values(DType::f32, tokens, shape_.width), normed = values(dtype_, tokens, shape_.width);
+  const Tensor table = values(dtype_, std::min<std::int64_t>(shape_.vocabulary, 32768), shape_.width);
+  const Tensor gain = values(DType::f32, 1, shape_.width),
+               ids = integers(tokens, [&](auto t) { return t * 7919 % table.rows; });
+  step("embed", 1, 0, bytes_of(normed) + bytes_of(residual), [&] { device_.embed(ids, table, residual); });
+  step("norm", 2 * shape_.layers + 1, 0, bytes_of(normed) + bytes_of(residual),
+       [&] { device_.norm(residual, {}, gain, 1e-5f, normed); });
+
+  const Tensor qk = values(dtype_, tokens, rotated);
+  const Tensor cos = values(DType::f32, shape_.sequence_length, shape_.head_size / 2),
+               sin = values(DType::f32, shape_.sequence_length, shape_.head_size / 2);
+  const Tensor positions = integers(tokens, [&](auto t) { return t % shape_.sequence_length; });
+  step("rope", shape_.layers, 0, 2 * bytes_of(qk), [&] {
+    device_.rope(qk,
+                 {.rows = positions, .cos = cos, .sin = sin, .head_size = shape_.head_size, .gain = {}, .epsilon = 0});
+  });
+
+  const Tensor both = values(dtype_, tokens, 2 * shape_.inner), gated = values(dtype_, tokens, shape_.inner);
+  step("gate", shape_.layers, 0, bytes_of(both) + bytes_of(gated),
+       [&] { device_.gate(both, Activation::silu, gated); });
+  buffers_.resize(mark);
+}
+
+void Workbench::attend_step() {
+  const std::size_t mark = buffers_.size();
+  const std::int64_t q = shape_.query_heads * shape_.head_size, kv = shape_.kv_heads * shape_.head_size;
+  const Tensor all = values(dtype_, shape_.tokens, q + 2 * kv), out = values(dtype_, shape_.tokens, q);
+  const auto count = static_cast<std::int64_t>(lengths_.size());
+  const Tensor starts =
+      integers(count + 1, [&](auto i) { return std::min(i * shape_.sequence_length, shape_.tokens); });
+  const AttendOptions options{shape_.query_heads, shape_.kv_heads, shape_.head_size, 0.125f, 0};
+  step("attend", shape_.layers, 4.0 * static_cast<double>(q) * attended_pairs(lengths_, 0),
+       bytes_of(all) + bytes_of(out), [&] {
+         device_.attend(all.columns_from(0, q), all.columns_from(q, kv), all.columns_from(q + kv, kv),
+                        {starts, count, lengths_.front()}, options, out);
+       });
+  buffers_.resize(mark);
+}
+
+void Workbench::score_step() {
+  const std::size_t mark = buffers_.size();
+  const std::unique_ptr<Weight> head = weight(shape_.vocabulary, shape_.width);
+  const Tensor hidden = values(dtype_, shape_.tokens, shape_.width), logprob = values(DType::f32, 1, shape_.tokens);
+  const Tensor targets = integers(shape_.tokens, [&](auto t) { return t * 104729 % shape_.vocabulary; });
+  device_.reserve(shape_.tokens, shape_.tokens, 0);
+  const ScoreTime before = device_.score_time();
+  step("score", 1, 2.0 * static_cast<double>(hidden.elements()) * static_cast<double>(shape_.vocabulary),
+       bytes_of(hidden) + static_cast<double>(head->bytes()), [&] {
+         device_.score(hidden, *head, targets, {logprob, {}, {}, {}, {}});
+       });
+  const ScoreTime after = device_.score_time();
+  report_.score_product_seconds =
+      report_.rows.back().seconds * (after.products - before.products) / (after.total - before.total);
+  buffers_.resize(mark);
+}
+
+BenchReport Workbench::run() {
+  report_.peak = device_.measure_peak(dtype_, seconds_);
+  const std::int64_t q = shape_.query_heads * shape_.head_size, kv = shape_.kv_heads * shape_.head_size;
+  rows_steps();
+  product("matmul qkv", q + 2 * kv, shape_.width, false);
+  attend_step();
+  product("matmul output", shape_.width, q, true);
+  product("matmul gate+up", 2 * shape_.inner, shape_.width, false);
+  product("matmul down", shape_.width, shape_.inner, true);
+  score_step();
+  report_.peak = std::max(report_.peak, device_.measure_peak(dtype_, seconds_));
+  for (BenchRow& row : report_.rows) row.peak_share = row.flop / row.seconds / report_.peak;
+  return std::move(report_);
+}
+
+}  // namespace
+
+double BenchReport::seconds() const {
+  return std::accumulate(rows.begin(), rows.end(), 0.0, [](double sum, const BenchRow& row) {
+    return sum + static_cast<double>(row.calls) * row.seconds;
+  });
+}
+
+double BenchReport::product_seconds() const {
+  return std::accumulate(rows.begin(), rows.end(), score_product_seconds, [](double sum, const BenchRow& row) {
+    return sum + (row.step.starts_with("matmul") ? static_cast<double>(row.calls) * row.seconds : 0.0);
+  });
+}
+
+double BenchReport::flop() const {
+  return std::accumulate(rows.begin(), rows.end(), 0.0, [](double sum, const BenchRow& row) {
+    return sum + static_cast<double>(row.calls) * row.flop;
+  });
+}
+
+BenchReport bench_steps(Device& device, const BenchShape& shape, DType dtype, double seconds_per_step) {
+  return Workbench(device, shape, dtype, seconds_per_step).run();
+}
+
+}  // namespace thresher::device

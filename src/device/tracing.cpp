@@ -1,0 +1,117 @@
+#include "thresher/device/tracing.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace thresher::device {
+namespace {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double bytes_of(const Tensor& x) {
+  return static_cast<double>(x.elements() * tensor::size_of(x.dtype));
+}
+
+}  // namespace
+
+double attended_pairs(const std::vector<std::int64_t>& lengths, std::int64_t window) {
+  double pairs = 0;
+  for (const std::int64_t length : lengths) {
+    const auto all = static_cast<double>(length),
+               seen = static_cast<double>(window > 0 ? std::min(window, length) : length);
+    pairs += seen * (seen + 1) / 2 + (all - seen) * seen;
+  }
+  return pairs;
+}
+
+template <class Body>
+void TracingDevice::timed(const char* step, double flop, double bytes, const Body& body) {
+  inner_.finish();
+  const double start = seconds_now();
+  body();
+  inner_.finish();
+  StepCost& cost = costs_[step];
+  cost.step = step;
+  ++cost.calls;
+  cost.seconds += seconds_now() - start;
+  cost.flop += flop;
+  cost.bytes += bytes;
+}
+
+void TracingDevice::dump(const char* step, const Tensor& output) const {
+  if (dump_ && output) dump_(step, costs_.at(step).calls - 1, output);
+}
+
+std::vector<StepCost> TracingDevice::steps() const {
+  std::vector<StepCost> list;
+  for (const auto& [name, cost] : costs_) list.push_back(cost);
+  std::sort(list.begin(), list.end(), [](const StepCost& a, const StepCost& b) { return a.seconds > b.seconds; });
+  return list;
+}
+
+void TracingDevice::upload(const Tensor& host, const Tensor& device) {
+  timed("upload", 0, bytes_of(host), [&] { inner_.upload(host, device); });
+}
+
+void TracingDevice::download(const Tensor& device, const Tensor& host) {
+  timed("download", 0, bytes_of(device), [&] { inner_.download(device, host); });
+}
+
+std::unique_ptr<Weight> TracingDevice::pack(const Tensor& matrix, DType dtype) {
+  std::unique_ptr<Weight> weight;
+  timed("pack", 0, bytes_of(matrix), [&] { weight = inner_.pack(matrix, dtype); });
+  return weight;
+}
+
+void TracingDevice::embed(const Tensor& ids, const Tensor& table, const Tensor& out) {
+  timed("embed", 0, 2 * bytes_of(out), [&] { inner_.embed(ids, table, out); });
+  dump("embed", out);
+}
+
+void TracingDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) {
+  timed("norm", 0, static_cast<double>(out.elements() * tensor::size_of(x.dtype)) + bytes_of(out),
+        [&] { inner_.norm(x, rows, gain, epsilon, out); });
+  dump("norm", out);
+}
+
+void TracingDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate,
+                           const Tensor& out) {
+  const double flop =
+      2.0 * static_cast<double>(x.rows) * static_cast<double>(weight.inputs()) * static_cast<double>(weight.outputs());
+  const double bytes = bytes_of(x) + static_cast<double>(weight.bytes()) + bytes_of(out) * (accumulate ? 2 : 1);
+  timed("matmul", flop, bytes, [&] { inner_.matmul(x, weight, bias, accumulate, out); });
+  dump("matmul", out);
+}
+
+void TracingDevice::rope(const Tensor& x, const RopeOptions& options) {
+  timed("rope", 0, 2 * bytes_of(x), [&] { inner_.rope(x, options); });
+  dump("rope", x);
+}
+
+void TracingDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
+                           const AttendOptions& options, const Tensor& out) {
+  std::vector<std::int32_t> starts(static_cast<std::size_t>(sequences.count) + 1);
+  inner_.download(sequences.starts, tensor::row_vector(starts.data(), DType::i32, sequences.count + 1));
+  std::vector<std::int64_t> lengths;
+  for (std::size_t i = 1; i < starts.size(); ++i) lengths.push_back(starts[i] - starts[i - 1]);
+  const double flop = 4.0 * static_cast<double>(q.columns) * attended_pairs(lengths, options.window);
+  timed("attend", flop, bytes_of(q) + bytes_of(k) + bytes_of(v) + bytes_of(out),
+        [&] { inner_.attend(q, k, v, sequences, options, out); });
+  dump("attend", out);
+}
+
+void TracingDevice::gate(const Tensor& x, Activation activation, const Tensor& out) {
+  timed("gate", 0, bytes_of(x) + bytes_of(out), [&] { inner_.gate(x, activation, out); });
+  dump("gate", out);
+}
+
+void TracingDevice::score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) {
+  const double flop = 2.0 * static_cast<double>(hidden.elements()) * static_cast<double>(head.outputs());
+  timed("score", flop, bytes_of(hidden) + static_cast<double>(head.bytes()),
+        [&] { inner_.score(hidden, head, targets, out); });
+  for (const Tensor& output : {out.logprob, out.rank, out.entropy, out.top_id, out.top_logprob}) dump("score", output);
+}
+
+}  // namespace thresher::device
