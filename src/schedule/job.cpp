@@ -106,7 +106,7 @@ void Run::work() {
   Setup& setup = *setup_;
   world_.comm.barrier();
   metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds));
-  setup.device().forget();
+  setup.device().reset();
   engine::ScoreTask task(setup.transformer(), {setup.choices().tokens_per_batch, setup.choices().rule,
                                                setup.choices().columns, setup.policy().lead, setup.policy().bare_lead});
   const WorkerParts parts{world_.mailbox, setup.corpus(), survey_.shards,
@@ -174,9 +174,9 @@ void Run::measure(base::Metrics& metrics, const engine::ScoreTask& task) {
                           config.attention_flops() * counts.visible_keys);
   metrics.set("peak memory", static_cast<double>(base::peak_memory()));
   double products = setup_->device().score_time().products;
-  for (const device::Step& step : setup_->device().steps()) {
-    metrics.set("step " + step.name, step.seconds);
-    if (step.name == "matmul") products += step.seconds;
+  for (const device::StepCost& cost : setup_->device().steps()) {
+    metrics.set("step " + cost.step, cost.seconds);
+    if (cost.step == "matmul") products += cost.seconds;
   }
   metrics.set("products", products);
 }
