@@ -10,6 +10,7 @@
 
 #include "thresher/base/clock.h"
 #include "thresher/base/file.h"
+#include "thresher/base/check.h"
 #include "thresher/device/tracing.h"
 #include "thresher/model/transformer.h"
 
@@ -86,7 +87,7 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
 
   ScoreSpeed speed;
   speed.peak = device->measure_peak(settings.dtype, peak_seconds);
-  tracing.forget();
+  tracing.reset();
   const double head_before = tracing.score_time().products;
   const base::Stopwatch watch;
   std::int64_t batches = 0;
@@ -98,8 +99,8 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
   speed.peak = std::max(speed.peak, device->measure_peak(settings.dtype, peak_seconds));
 
   double products = tracing.score_time().products - head_before;
-  for (const device::Step& step : tracing.steps()) {
-    if (step.name == "matmul") products += step.seconds;
+  for (const device::StepCost& cost : tracing.steps()) {
+    if (cost.step == "matmul") products += cost.seconds;
   }
   speed.tokens_per_second = static_cast<double>(rows * batches) / seconds;
   speed.flops_per_second = flops_of(config, batch) * static_cast<double>(batches) / seconds;
