@@ -7,12 +7,11 @@
 #include "app/commands/bench_score.h"
 #include "app/commands/commands.h"
 #include "thresher/base/machine.h"
+#include "thresher/device/bench.h"
 #include "thresher/model/config.h"
 
 namespace thresher::app {
 namespace {
-
-constexpr double peak_seconds = 0.5;
 
 struct BenchOptions {
   BenchSettings settings;
@@ -71,6 +70,7 @@ BenchOptions read_options(Arguments& arguments) {
   options.settings.tokens_per_batch = arguments.whole("tokens-per-batch", 2, 1 << 20).value_or(2048);
   options.settings.document = arguments.whole("document", 2, 1 << 20).value_or(512);
   options.settings.seconds = arguments.real("seconds", 0.01, 3600).value_or(3);
+  options.settings.seconds_per_step = options.settings.seconds / 10;
   const std::optional<std::int64_t> seed = arguments.whole("seed", 0, INT64_MAX);
   if (seed && options.make_model.empty()) arguments.reject("--seed is for --make-model");
   if (options.score && !options.make_model.empty()) arguments.reject("--score cannot be combined with --make-model");
@@ -84,28 +84,59 @@ BenchOptions read_options(Arguments& arguments) {
   return options;
 }
 
-// What was measured, as two texts that grow together.
+// What was measured, as JSON members and as lines for people.
 struct Findings {
-  std::string peaks, scores;  // JSON members
-  std::string text;           // for people
+  std::string peaks, steps, scores;
+  std::string text;
 };
 
-void measure(const BenchOptions& options, tensor::DType dtype, Findings& findings) {
-  const std::string_view name = tensor::name_of(dtype);
-  const auto device = device::make_cpu_device({options.settings.threads});
-  const double peak = device->measure_peak(dtype, peak_seconds);
-  findings.text += fmt::format("{}: peak {:.1f} GFLOP/s with {} threads ({})\n", name, peak / 1e9,
-                               options.settings.threads, device->isa());
-  findings.peaks += fmt::format("{}\"{}\": {}", findings.peaks.empty() ? "" : ", ", name, peak);
-  if (!options.score) return;
-  BenchSettings settings = options.settings;
-  settings.dtype = dtype;
+std::string_view comma(const std::string& list) {
+  return list.empty() ? "" : ", ";
+}
+
+device::BenchShape steps_of(const BenchSettings& settings) {
+  const model::MakeModel& shape = settings.shape;
+  return {.layers = shape.layers,
+          .width = shape.hidden,
+          .inner = shape.intermediate,
+          .query_heads = shape.query_heads,
+          .kv_heads = shape.kv_heads,
+          .head_size = shape.head_size,
+          .vocabulary = shape.vocabulary,
+          .tokens = settings.tokens_per_batch,
+          .sequence_length = std::min(settings.document, settings.tokens_per_batch)};
+}
+
+void measure_steps(const BenchSettings& settings, Findings& findings) {
+  const std::string_view name = tensor::name_of(settings.dtype);
+  const auto device = device::make_cpu_device({settings.threads});
+  const device::BenchReport report =
+      device::bench_steps(*device, steps_of(settings), settings.dtype, settings.seconds_per_step);
+  findings.peaks += fmt::format("{}\"{}\": {}", comma(findings.peaks), name, report.peak);
+  findings.text += fmt::format("{}, {} threads, {}: peak {:.1f} GFLOP/s\n  {:<22}{:>7}{:>12}{:>8}{:>10}{:>8}\n", name,
+                               settings.threads, device->isa(), report.peak / 1e9, "step", "calls", "ms a call",
+                               "share", "GFLOP/s", "peak");
+  for (const device::BenchRow& row : report.rows) {
+    const double share = row.seconds * static_cast<double>(row.calls) / report.seconds();
+    findings.text += fmt::format("  {:<22}{:>7}{:>12.4f}{:>7.1f}%{:>10.1f}{:>7.1f}%\n", row.step, row.calls,
+                                 1e3 * row.seconds, 100 * share, row.flop / row.seconds / 1e9, 100 * row.peak_share);
+    findings.steps += fmt::format(
+        R"({}{{"dtype": "{}", "step": "{}", "calls": {}, "seconds": {}, "flop": {}, "bytes": {}, "peak_fraction": {}}})",
+        comma(findings.steps), name, row.step, row.calls, row.seconds, row.flop, row.bytes, row.peak_share);
+  }
+  findings.text += fmt::format("  all steps: {:.1f} tokens/s, {:.1f}% of peak\n",
+                               static_cast<double>(settings.tokens_per_batch) / report.seconds(),
+                               100 * report.flop() / report.seconds() / report.peak);
+}
+
+void measure_scoring(const BenchSettings& settings, Findings& findings) {
+  const std::string_view name = tensor::name_of(settings.dtype);
   const ScoreSpeed speed = measure_score(settings);
-  findings.text += fmt::format("{}: scoring {:.1f} tokens/s, {:.1f} % of peak, products {:.1f} % of the time\n", name,
+  findings.text += fmt::format("  scoring: {:.1f} tokens/s, {:.1f}% of peak, products {:.1f}% of the time\n",
                                speed.tokens_per_second, 100 * speed.peak_fraction, 100 * speed.products_fraction);
   findings.scores += fmt::format(
       R"({}{{"dtype": "{}", "tokens_per_second": {}, "products_fraction": {}, "peak_fraction": {}, "flops_per_second": {}, "peak": {}}})",
-      findings.scores.empty() ? "" : ", ", name, speed.tokens_per_second, speed.products_fraction, speed.peak_fraction,
+      comma(findings.scores), name, speed.tokens_per_second, speed.products_fraction, speed.peak_fraction,
       speed.flops_per_second, speed.peak);
 }
 
@@ -116,10 +147,16 @@ base::Exit run(Arguments& arguments, schedule::World) {
     return base::Exit::ok;
   }
   Findings findings;
-  for (const tensor::DType dtype : options.dtypes) measure(options, dtype, findings);
-  const std::string out = options.json
-                              ? fmt::format("{{\"peak\": {{{}}}, \"score\": [{}]}}\n", findings.peaks, findings.scores)
-                              : findings.text;
+  for (const tensor::DType dtype : options.dtypes) {
+    BenchSettings settings = options.settings;
+    settings.dtype = dtype;
+    measure_steps(settings, findings);
+    if (options.score) measure_scoring(settings, findings);
+  }
+  const std::string out = options.json ? fmt::format(R"({{"peak": {{{}}}, "steps": [{}], "score": [{}]}})"
+                                                     "\n",
+                                                     findings.peaks, findings.steps, findings.scores)
+                                       : findings.text;
   std::fwrite(out.data(), 1, out.size(), stdout);
   return base::Exit::ok;
 }
@@ -146,7 +183,7 @@ Command bench_command() {
        {{"threads", Arity::one, "N", "threads", "cores"},
         {"tokens-per-batch", Arity::one, "N", "tokens of a batch", "2048"},
         {"document", Arity::one, "N", "tokens of each document, with --score", "512"},
-        {"seconds", Arity::one, "S", "how long --score measures", "3"}}},
+        {"seconds", Arity::one, "S", "how long --score measures; a tenth of it for each step", "3"}}},
       {"Models with random weights",
        {{"make-model", Arity::one, "DIR", "write a model of this shape and dtype to a new directory", ""},
         {"architecture", Arity::one, "NAME", "llama, mistral, qwen2 or qwen3", "the shape's"},

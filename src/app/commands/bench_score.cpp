@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <random>
 
+#include "thresher/base/check.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/file.h"
-#include "thresher/base/check.h"
 #include "thresher/device/tracing.h"
 #include "thresher/model/transformer.h"
 

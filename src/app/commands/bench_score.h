@@ -14,7 +14,8 @@ struct BenchSettings {
   int threads = 1;
   std::int64_t tokens_per_batch = 0;
   std::int64_t document = 0;  // tokens of each document
-  double seconds = 0;         // how long to measure
+  double seconds = 0;         // how long to score
+  double seconds_per_step = 0;
 };
 
 struct ScoreSpeed {
