@@ -140,32 +140,48 @@ std::vector<bool> RunDirectory::committed(const Plan& plan) {
 }
 
 void RunDirectory::commit(std::int64_t shard, std::string_view part) {
-  const base::Path path = directory_ / "parts" / part_name(shard);
-  const PartInfo info = read_trailer(part, static_cast<std::int64_t>(part.size()), path.string());
-  if (info.shard != shard) fail(Exit::internal, fmt::format("{}: the part is of shard {}", path.string(), info.shard));
-  const base::Path temporary = base::temporary_name(path);
+  const Part one(shard, part);
+  commit(std::span(&one, 1));
+}
+
+void RunDirectory::commit(std::span<const Part> parts) {
+  std::vector<base::Path> temporaries;
   try {
-    {
-      const std::unique_ptr<base::WriteFile> file = files_.create(temporary);
-      file->write_at(0, std::as_bytes(std::span(part)));
-      file->sync();
+    std::vector<std::unique_ptr<base::WriteFile>> open;
+    for (const auto& [shard, part] : parts) {
+      const base::Path path = directory_ / "parts" / part_name(shard);
+      const PartInfo info = read_trailer(part, static_cast<std::int64_t>(part.size()), path.string());
+      if (info.shard != shard)
+        fail(Exit::internal, fmt::format("{}: the part is of shard {}", path.string(), info.shard));
+      temporaries.push_back(base::temporary_name(path));
+      open.push_back(files_.create(temporaries.back()));
+      open.back()->write_at(0, std::as_bytes(std::span(part)));
     }
-    if (!files_.link(temporary, path)) {
-      const std::string there = base::read_all(files_, path, part_file_limit, Links::refuse);
-      if (there != part) {
-        fail(Exit::internal,
-             fmt::format("shard {} was scored twice with different results: {} has digest {}, the new part {}; the two "
-                         "runs differ in the "
-                         "program or the machine's kind",
-                         shard, path.string(), check_part(there, path.string()).digest.hex(), info.digest.hex()));
-      }
-    }
-    files_.remove(temporary);
+    // All are written before the first sync, which brings the file system's journal along for the others.
+    for (const auto& file : open) file->sync();
+    for (std::size_t i = 0; i < parts.size(); ++i) settle_part(temporaries[i], parts[i]);
   } catch (...) {
-    base::remove_quietly(files_, temporary);
+    for (const base::Path& temporary : temporaries) base::remove_quietly(files_, temporary);
     throw;
   }
   files_.sync_directory(directory_ / "parts");
+}
+
+// Gives a synced part its name.
+void RunDirectory::settle_part(const base::Path& temporary, const Part& part) {
+  const base::Path path = directory_ / "parts" / part_name(part.first);
+  if (!files_.link(temporary, path)) {
+    const std::string there = base::read_all(files_, path, part_file_limit, Links::refuse);
+    if (there != part.second) {
+      fail(Exit::internal,
+           fmt::format(
+               "shard {} was scored twice with different results: {} has digest {}, the new part {}; the two runs "
+               "differ in the program or the machine's kind",
+               part.first, path.string(), check_part(there, path.string()).digest.hex(),
+               check_part(part.second, path.string()).digest.hex()));
+    }
+  }
+  files_.remove(temporary);
 }
 
 void RunDirectory::write(const std::string& name, std::string_view content) {

@@ -24,10 +24,19 @@ std::string work(RamFiles& files, const Plan& plan, const Columns& columns) {
   RunDirectory run(files, "/run");
   run.settle(plan);
   const std::vector<bool> done = run.committed(plan);
+  std::vector<std::string> parts;
+  std::vector<RunDirectory::Part> some;
   for (std::int64_t shard = 0; shard < plan.shard_count(); ++shard) {
-    if (!done[static_cast<std::size_t>(shard)])
-      run.commit(shard, store::build_part(tests::small_rows(plan, shard, columns), columns));
+    parts.push_back(store::build_part(tests::small_rows(plan, shard, columns), columns));
   }
+  for (std::size_t shard = 0; shard < parts.size(); ++shard) {  // the first alone, the others together
+    if (done[shard]) continue;
+    if (shard == 0)
+      run.commit(0, parts[0]);
+    else
+      some.emplace_back(shard, parts[shard]);
+  }
+  run.commit(some);
   run.publish(plan, columns, corpus);
   run.succeed("{}\n");
   return files.content("/run/results.h5") + files.content("/run/rejects.jsonl");
@@ -194,6 +203,39 @@ BOOST_AUTO_TEST_CASE(foreign_and_busy_directories_are_refused) {
   BOOST_CHECK_EXCEPTION(RunDirectory(files, "/other"), base::Error, [](const base::Error& error) {
     return says(error, Exit::again, {"/other", "another process"});
   });
+}
+
+// On the machine's own files: links that somebody put into the directory lead nowhere.
+BOOST_AUTO_TEST_CASE(links_inside_are_not_followed) {
+  const tests::Folder folder;
+  const Plan plan = tests::small_plan(documents, 7);
+  const std::string part = store::build_part(tests::small_rows(plan, 0, all), all);
+  const base::Path secret = folder.put("secret", "keep me");
+  const auto refused = [](const auto& call) {
+    BOOST_CHECK_EXCEPTION(call(), base::Error,
+                          [](const base::Error& error) { return says(error, Exit::permission, {"symbolic link"}); });
+  };
+  {
+    RunDirectory run(base::real_files(), folder / "run");
+    run.settle(plan);
+    std::filesystem::create_symlink(secret, folder / "run/parts/part-00000000.h5");
+    refused([&] { run.committed(plan); });
+    refused([&] { run.commit(0, part); });
+    std::filesystem::create_symlink(secret, folder / "run/summary.json");
+    run.write("summary.json", "{}");
+    BOOST_TEST((base::real_files().entry(folder / "run/summary.json") == base::Entry::file));
+    std::filesystem::remove(folder / "run/plan.json");
+    std::filesystem::create_symlink(secret, folder / "run/plan.json");
+    refused([&] { run.settle(plan); });
+    run.clear();
+  }
+  BOOST_TEST(base::real_files().list(folder / "run") == (std::vector<std::string>{".thresher", "lock", "parts"}));
+  std::filesystem::remove(folder / "run/parts");
+  std::filesystem::create_directory_symlink(folder.path(), folder / "run/parts");
+  BOOST_CHECK_EXCEPTION(RunDirectory(base::real_files(), folder / "run"), base::Error, [](const base::Error& error) {
+    return says(error, Exit::cannot_create, {"parts is not a directory"});
+  });
+  BOOST_TEST(base::read_all(base::real_files(), secret, 100) == "keep me");
 }
 
 // Fails the k-th operation on the disk for every k, once alone and once with all that follow (a kill, as the disk sees

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "thresher/base/file.h"
@@ -55,8 +56,11 @@ class RunDirectory {
   // processes and damaged parts (logged; they are scored again). Element s tells whether shard s is committed.
   std::vector<bool> committed(const Plan& plan);
 
-  // Commits a part: temporary name, sync, link, sync of parts/. The part is durable when this returns. If the shard is
-  // already committed: equal bytes are fine, different ones throw base::Error (internal) naming both.
+  // Commits parts, as shard and bytes: temporary names, sync, link, one sync of parts/. They are durable when this
+  // returns; several at once cost little more than one. If a shard is already committed: equal bytes are fine,
+  // different ones throw base::Error (internal) naming both. May be called from several threads.
+  using Part = std::pair<std::int64_t, std::string_view>;
+  void commit(std::span<const Part> parts);
   void commit(std::int64_t shard, std::string_view part);
 
   // Checks every part against the plan and writes results.h5 (documents in order), then rejects.jsonl. Idempotent.
@@ -71,6 +75,7 @@ class RunDirectory {
 
  private:
   void clear_parts();
+  void settle_part(const base::Path& temporary, const Part& part);
 
   base::FileSystem& files_;
   base::Path directory_;
