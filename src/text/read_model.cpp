@@ -126,6 +126,7 @@ std::string_view type_of(const Field& field) {
 }  // namespace
 
 std::unique_ptr<Model> read_model(const Field& field, bool& byte_words) {
+  if (!field.present()) field.fail("is missing");
   const std::string_view type = type_of(field);
   if (type == "BPE") return read_bpe(field, byte_words);
   byte_words = false;
