@@ -22,7 +22,7 @@ void print(const std::string& text) {
 }
 
 // summary.json, one "name  value" line each; objects in it are indented.
-void print_summary(const nlohmann::json& object, const std::string& indent) {
+void print_summary(const nlohmann::ordered_json& object, const std::string& indent) {
   for (const auto& [name, value] : object.items()) {
     if (value.is_object()) {
       print(fmt::format("{}{}\n", indent, name));
@@ -65,7 +65,8 @@ void inspect_run(const base::Path& directory, std::int64_t extremes, const std::
     return;
   }
   const base::Path summary = directory / "summary.json";
-  const nlohmann::json values = nlohmann::json::parse(base::read_all(files, summary, summary_limit), nullptr, false);
+  const nlohmann::ordered_json values =
+      nlohmann::ordered_json::parse(base::read_all(files, summary, summary_limit), nullptr, false);
   if (!values.is_object()) base::fail(base::Exit::data, fmt::format("{} is not a JSON object", summary.string()));
   print_summary(values, "");
   if (extremes == 0) return;

@@ -106,10 +106,10 @@ Command score_command() {
   command.summary = "log-probabilities of every document of a corpus";
   command.usage = "score --model DIR --corpus FILE... --output RUN_DIR [options]";
   command.text =
-      "Scores documents with a causal language model and writes RUN_DIR/results.h5, one\n"
-      "row a document in input order, and summary.json. Under mpirun or srun the ranks\n"
-      "share the work. An interrupted job continues when the same command is given\n"
-      "again, with any number of ranks; the results are the same bytes.";
+      "Scores documents with a causal language model and writes RUN_DIR/results.h5,\n"
+      "one row a document in input order, and summary.json. Under mpirun or srun the\n"
+      "ranks share the work. An interrupted job continues when the same command is\n"
+      "given again, with any number of ranks; the results are the same bytes.";
   command.example = "mpirun -n 2 thresher score --model data/model --corpus corpus.h5 \\\n    --output runs/one";
   command.groups = {
       {"Input and output",
