@@ -5,8 +5,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "device/cpu/crew.h"
 #include "device/cpu/isa.h"
-#include "device/cpu/threads.h"
 #include "thresher/base/check.h"
 
 namespace thresher::device::cpu {
@@ -63,24 +63,22 @@ struct CpuDevice::Span {
 };
 
 CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
-    : threads_(options.threads),
+    : crew_(options.threads),
       kernels_(kernels_for(isa)),
-      products_(kernels_, options.threads),
-      score_(kernels_, products_, threads_) {
-  if (threads_ < 1)
-    base::fail(base::Exit::usage, fmt::format("a CPU device needs at least 1 thread, not {}", threads_));
-}
+      products_(kernels_, crew_),
+      score_(kernels_, products_, crew_) {}
 
 std::string CpuDevice::isa() const {
   return name_of(kernels_.isa);
 }
 
 void CpuDevice::claim_threads() const {
-  omp_set_num_threads(threads_);
+  omp_set_num_threads(1);
 }
 
 void CpuDevice::grow(Buffer& buffer, std::int64_t bytes_per_thread) const {
-  if (buffer.bytes() < bytes_per_thread * threads_) buffer = tensor::host_buffer(bytes_per_thread * threads_);
+  if (buffer.bytes() < bytes_per_thread * crew_.threads())
+    buffer = tensor::host_buffer(bytes_per_thread * crew_.threads());
 }
 
 Buffer CpuDevice::allocate(std::int64_t bytes) {
@@ -112,7 +110,7 @@ void CpuDevice::embed(const Tensor& ids, const Tensor& table, const Tensor& out)
   const auto* id = ids.as<const std::int32_t>();
   for (std::int64_t r = 0; r < out.rows; ++r)
     expect(id[r] >= 0 && id[r] < table.rows, "embed of an id outside the table");
-  parallel_rows(threads_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
+  parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
     kernels_.embed(id, rows_of(table), rows_of(out), first, last);
   });
 }
@@ -121,7 +119,7 @@ void CpuDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, fl
   expect(x.dtype == DType::f32 && gain.dtype == DType::f32 && gain.columns == out.columns && x.columns == out.columns,
          "norm");
   claim_threads();
-  parallel_rows(threads_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
+  parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
     kernels_.norm(rows_of(x), rows.as<const std::int32_t>(), gain.as<const float>(), epsilon, rows_of(out), first,
                   last);
   });
@@ -163,7 +161,7 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
             .stage_x = x.stride != x.columns || x.dtype != held,
             .stage_out = out.stride != out.columns || (held == DType::f32 && out.dtype != DType::f32) ||
                          (products_.plain() && (bias || accumulate)),
-            .block = block_rows(x.rows, threads_),
+            .block = block_rows(x.rows, crew_.threads()),
             .full = nullptr,
             .last = nullptr};
   ProductShape shape{.rows = span.block, .inputs = packed.inputs(), .outputs = packed.outputs(), .held = held};
@@ -178,7 +176,7 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
   if (span.stage_x) grow(staged_x_, span.block * x.columns * tensor::size_of(held));
   if (span.stage_out) grow(staged_out_, span.block * out.columns * 4);
   const double ns = static_cast<double>(span.block * x.columns * out.columns) / 300;
-  parallel_tasks(threads_, (x.rows + span.block - 1) / span.block, ns, [&](std::int64_t task, int thread) {
+  parallel_tasks(crew_, (x.rows + span.block - 1) / span.block, ns, [&](std::int64_t task, int thread) {
     multiply(span, task * span.block, std::min(span.block, x.rows - task * span.block), thread);
   });
 }
@@ -197,7 +195,7 @@ void CpuDevice::rope(const Tensor& x, const RopeOptions& options) {
                       .head_size = options.head_size,
                       .gain = options.gain.as<const float>(),
                       .epsilon = options.epsilon};
-  parallel_rows(threads_, x.rows, static_cast<double>(x.columns) / 8,
+  parallel_rows(crew_, x.rows, static_cast<double>(x.columns) / 8,
                 [&](std::int64_t first, std::int64_t last) { kernels_.rope(args, first, last); });
 }
 
@@ -240,7 +238,7 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
   const auto blocks = static_cast<std::int64_t>(tasks_.size());
   if (blocks == 0) return;
   const double ns = static_cast<double>(work * options.query_heads * size) / 75 / static_cast<double>(blocks * lanes);
-  parallel_tasks(threads_, blocks * lanes, ns, [&](std::int64_t index, int thread) {
+  parallel_tasks(crew_, blocks * lanes, ns, [&](std::int64_t index, int thread) {
     AttendTask task = tasks_[static_cast<std::size_t>(index / lanes)];
     task.kv_head = index % lanes / spans;
     const std::int64_t offset = index % spans * together;
@@ -254,7 +252,7 @@ void CpuDevice::gate(const Tensor& x, Activation activation, const Tensor& out) 
   expect(x.columns == 2 * out.columns && x.rows == out.rows, "gate");
   claim_threads();
   const Gate kind = gate_of(activation);
-  parallel_rows(threads_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
+  parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
     kernels_.gate(rows_of(x), kind, rows_of(out), first, last);
   });
 }
@@ -285,16 +283,10 @@ double CpuDevice::measure_peak(DType dtype, double seconds) {
   };
   double best = 0;
   const double end = seconds_now() + seconds;
-  std::vector<double> work(static_cast<std::size_t>(threads_));
+  std::vector<double> work(static_cast<std::size_t>(crew_.threads()));
   do {
-    double start = 0;
-#pragma omp parallel num_threads(threads_)
-    {
-#pragma omp barrier
-#pragma omp master
-      start = seconds_now();
-      work[static_cast<std::size_t>(omp_get_thread_num())] = burn(400000);
-    }
+    const double start = seconds_now();
+    crew_.run(crew_.threads(), [&](std::int64_t task, int) { work[static_cast<std::size_t>(task)] = burn(400000); });
     const double taken = seconds_now() - start;
     double flop = 0;
     for (const double one : work) flop += one;

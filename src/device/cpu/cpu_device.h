@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "device/cpu/crew.h"
 #include "device/cpu/kernels.h"
 #include "device/cpu/product.h"
 #include "device/cpu/score.h"
@@ -17,7 +18,7 @@ class CpuDevice : public Device {
 
   std::string kind() const override { return "cpu"; }
   std::string isa() const override;
-  int threads() const override { return threads_; }
+  int threads() const override { return crew_.threads(); }
 
   Buffer allocate(std::int64_t bytes) override;
   void upload(const Tensor& host, const Tensor& device) override;
@@ -41,11 +42,12 @@ class CpuDevice : public Device {
   // Rows [first, first + rows) of a product, with what they need to be copied for.
   struct Span;
   void multiply(const Span& span, std::int64_t first, std::int64_t rows, int thread) const;
-  // oneDNN and OpenMP use the thread count of whoever calls; a step may come from any thread.
+  // oneDNN asks OpenMP how many threads it may use; each product here runs on the thread that asks for it. A step may
+  // come from any thread.
   void claim_threads() const;
   void grow(Buffer& buffer, std::int64_t bytes_per_thread) const;
 
-  int threads_;
+  Crew crew_;
   const Kernels& kernels_;
   Products products_;
   Score score_;

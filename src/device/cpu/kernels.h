@@ -50,10 +50,10 @@ struct AttendArgs {
   float scale;
 };
 
-constexpr std::int64_t attend_rows = 64;        // query rows of a task, per head
+constexpr std::int64_t attend_rows = 128;       // query rows of a task, per head
 constexpr std::int64_t attend_keys = 64;        // keys of a block; blocks are counted from the sequence's start
 constexpr std::int64_t attend_head_size = 256;  // the largest
-constexpr std::int64_t attend_columns = 1024;
+constexpr std::int64_t attend_columns = 512;
 
 // One thread's scratch space, 64-byte aligned.
 struct Scratch {
@@ -61,19 +61,21 @@ struct Scratch {
   std::uint32_t queries[attend_rows * attend_columns];  // as the products read them
   std::uint32_t keys[attend_head_size * attend_keys];
   std::uint32_t values[attend_keys * attend_head_size];
-  float scores[attend_rows * attend_keys];
-  std::uint32_t weights[attend_rows * attend_keys];
+  float scores[64 * attend_keys];
+  std::uint32_t weights[64 * attend_keys];
   float highest[attend_rows * attend_columns / 16];
   float totals[attend_rows * attend_columns / 16];
 };
 
-// What a vocabulary tile adds to a row's score. Logits relative to the tile's own greatest.
+// What a vocabulary tile adds to a row's score, in powers of two: t = logit * log2_e - reference.
 struct TilePart {
-  float highest;
-  float sum;           // of exp(logit - highest)
-  float weighted;      // of exp(logit - highest) * (logit - highest); entropy only
+  float reference;     // the tile's greatest logit * log2_e
+  float sum;           // of 2^t
+  float weighted;      // of 2^t * t; entropy only
   std::int32_t above;  // logits that rank before the target's
 };
+
+constexpr float log2_e = 0x1.715476p+0f;
 
 struct TopEntry {
   float logit;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
-#include "device/cpu/threads.h"
+#include "device/cpu/crew.h"
 #include "thresher/base/check.h"
 #include "thresher/base/half.h"
 
@@ -159,10 +159,10 @@ void Product::run(int thread, const void* x, const memory& weight, const float* 
       "could not run a matrix product");
 }
 
-Products::Products(const Kernels& kernels, int threads)
+Products::Products(const Kernels& kernels, Crew& crew)
     : kernels_(kernels),
-      threads_(threads),
-      scratch_(tensor::host_buffer(static_cast<std::int64_t>(sizeof(Scratch)) * threads)),
+      crew_(crew),
+      scratch_(tensor::host_buffer(static_cast<std::int64_t>(sizeof(Scratch)) * crew.threads())),
       engine_(dnnl::engine::kind::cpu, 0) {}
 
 DType Products::held(DType dtype) const {
@@ -184,7 +184,7 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) 
   if (matrix.dtype != held(dtype) || (matrix.dtype == DType::f32 && dtype == DType::bf16)) {
     converted = tensor::host_buffer(outputs * inputs * tensor::size_of(held(dtype)));
     from = tensor::matrix(converted.data(), held(dtype), outputs, inputs);
-    parallel_rows(threads_, outputs, static_cast<double>(inputs), [&](std::int64_t first, std::int64_t last) {
+    parallel_rows(crew_, outputs, static_cast<double>(inputs), [&](std::int64_t first, std::int64_t last) {
       if (from.dtype == DType::bf16) {
         convert_rows(matrix, dtype, from.as<std::uint16_t>(), first, last);
       } else {
@@ -195,8 +195,10 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) 
   memory source({{inputs, outputs}, type_of(from.dtype), {1, from.stride}}, engine_, from.data);
   memory packed(layout, engine_, data.data());
   dnnl::stream stream(engine_);
+  omp_set_num_threads(crew_.threads());
   dnnl::reorder(source, packed).execute(stream, source, packed);
   stream.wait();
+  omp_set_num_threads(1);
   return std::make_unique<PackedWeight>(engine_, outputs, inputs, dtype, layout, std::move(data));
 }
 
@@ -206,10 +208,8 @@ Product& Products::of(const ProductShape& shape, const memory::desc& weight) {
   if (!slot && plain()) {
     slot = std::make_unique<Product>(kernels_, shape, &scratch(0));
   } else if (!slot) {
-    const int before = omp_get_max_threads();
     omp_set_num_threads(1);  // oneDNN plans a primitive for the threads it sees; each runs on one
-    slot = std::make_unique<Product>(engine_, shape, weight, threads_);
-    omp_set_num_threads(before);
+    slot = std::make_unique<Product>(engine_, shape, weight, crew_.threads());
   }
   return *slot;
 }

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "device/cpu/crew.h"
 #include "device/cpu/kernels.h"
 #include "thresher/device/device.h"
 
@@ -90,7 +91,7 @@ class Product {
 
 class Products {
  public:
-  Products(const Kernels& kernels, int threads);
+  Products(const Kernels& kernels, Crew& crew);
 
   std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype);
   // Makes the primitive on first use; not to be called from inside a parallel region.
@@ -106,7 +107,7 @@ class Products {
   using Key = std::tuple<ProductShape, std::int64_t, std::int64_t>;  // and the layout's strides
 
   const Kernels& kernels_;
-  int threads_;
+  Crew& crew_;
   Buffer scratch_;  // one Scratch per thread
   dnnl::engine engine_;
   std::map<Key, std::unique_ptr<Product>> products_;

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "device/cpu/threads.h"
+#include "device/cpu/crew.h"
 
 namespace thresher::device::cpu {
 namespace {
@@ -53,7 +53,7 @@ Product& Score::product(const Chunk& chunk, std::int64_t rows, std::int64_t colu
 }
 
 void Score::size(std::int64_t rows, const PackedWeight& head, std::int64_t top) {
-  const auto threads = static_cast<std::size_t>(threads_);
+  const auto threads = static_cast<std::size_t>(crew_.threads());
   if (logits_.empty()) {
     product_seconds_.resize(threads);
     for (std::size_t i = 0; i < threads; ++i) logits_.push_back(tensor::host_buffer(row_block * vocabulary_tile * 4));
@@ -82,7 +82,7 @@ void Score::target_logits(const Chunk& chunk) {
   const std::int64_t last_rows = chunk.block_rows(chunk.blocks() - 1);
   Product& last = product(chunk, last_rows, row_block, layout);
   const double ns = static_cast<double>(row_block * chunk.head.inputs());
-  parallel_tasks(threads_, chunk.blocks(), ns, [&](std::int64_t block, int thread) {
+  parallel_tasks(crew_, chunk.blocks(), ns, [&](std::int64_t block, int thread) {
     const auto slot = static_cast<std::size_t>(thread);
     const std::int64_t rows = chunk.block_rows(block);
     for (std::int64_t r = 0; r < rows; ++r)
@@ -108,7 +108,7 @@ void Score::tiles(const Chunk& chunk, bool ranked) {
                    chunk.head.tile(tile).get_desc());
     }
   const double ns = static_cast<double>(chunk.block_rows(0) * chunk.head.inputs() * chunk.head.tile_columns(0)) / 300;
-  parallel_tasks(threads_, blocks * tiles, ns, [&](std::int64_t task, int thread) {
+  parallel_tasks(crew_, blocks * tiles, ns, [&](std::int64_t task, int thread) {
     const auto slot = static_cast<std::size_t>(thread);
     const std::int64_t tile = task / blocks, block = task % blocks, first = block * row_block;
     float* logits = static_cast<float*>(logits_[slot].data());
@@ -150,30 +150,31 @@ bool Score::found_as_expected(const Chunk& chunk) const {
   return std::memcmp(found_.data(), expected_.data(), static_cast<std::size_t>(chunk.rows) * sizeof(float)) == 0;
 }
 
-// Tiles in rising order, in f64: the sum over the vocabulary relative to the greatest logit of all.
+// Tiles in rising order, in f64, in powers of two relative to the greatest logit of all.
 void Score::merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out) const {
   const auto part = [&](std::int64_t tile) -> const TilePart& {
     return parts_[static_cast<std::size_t>(tile * chunk.rows + r)];
   };
   double highest = -std::numeric_limits<double>::infinity();
   for (std::int64_t tile = 0; tile < chunk.head.tiles(); ++tile)
-    if (part(tile).highest > highest) highest = part(tile).highest;
+    if (part(tile).reference > highest) highest = part(tile).reference;
   double sum = 0, weighted = 0;
   std::int64_t above = 0;
   for (std::int64_t tile = 0; tile < chunk.head.tiles(); ++tile) {
     const TilePart& one = part(tile);
     above += one.above;
-    const double shift = one.highest == -infinity ? -1e4 : static_cast<double>(one.highest) - highest;
-    const double factor = std::exp(shift);
+    if (one.reference == -infinity) continue;
+    const double shift = static_cast<double>(one.reference) - highest, factor = std::exp2(shift);
     sum += one.sum * factor;
     weighted += factor * (one.weighted + one.sum * shift);
   }
-  const double log_sum = std::log(sum);
+  constexpr double nats = 1 / static_cast<double>(log2_e);
+  const double normaliser = (highest + std::log2(sum)) * nats;
   const std::int64_t at = chunk.first + r;
-  const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit) - highest - log_sum); };
+  const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit) - normaliser); };
   if (out.logprob) out.logprob.as<float>()[at] = logprob(found_[static_cast<std::size_t>(r)]);
   if (out.rank) out.rank.as<std::int32_t>()[at] = static_cast<std::int32_t>(above);
-  if (out.entropy) out.entropy.as<float>()[at] = static_cast<float>(log_sum - weighted / sum);
+  if (out.entropy) out.entropy.as<float>()[at] = static_cast<float>((std::log2(sum) - weighted / sum) * nats);
   if (!chunk.top) return;
 
   std::vector<TopEntry> best;
@@ -192,7 +193,7 @@ void Score::merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out
 
 void Score::merge(const Chunk& chunk, const ScoreOutput& out) {
   const double ns = static_cast<double>(chunk.head.tiles() * 40 + chunk.top * 200);
-  parallel_rows(threads_, chunk.rows, ns, [&](std::int64_t first, std::int64_t last) {
+  parallel_rows(crew_, chunk.rows, ns, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t r = first; r < last; ++r) merge_row(chunk, r, out);
   });
 }
@@ -227,7 +228,7 @@ void Score::run(const Tensor& hidden, const PackedWeight& head, const Tensor& ta
   }
   double products = 0;
   for (const double seconds : product_seconds_) products += seconds;
-  time.products += products / threads_;
+  time.products += products / crew_.threads();
   time.total += now() - start;
 }
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "device/cpu/crew.h"
 #include "device/cpu/kernels.h"
 #include "device/cpu/product.h"
 
@@ -10,8 +11,7 @@ namespace thresher::device::cpu {
 
 class Score {
  public:
-  Score(const Kernels& kernels, Products& products, int threads)
-      : kernels_(kernels), products_(products), threads_(threads) {}
+  Score(const Kernels& kernels, Products& products, Crew& crew) : kernels_(kernels), products_(products), crew_(crew) {}
 
   // Dense hidden rows, of the dtype that the head is held as; adds to `time`.
   void run(const Tensor& hidden, const PackedWeight& head, const Tensor& targets, const ScoreOutput& out,
@@ -33,7 +33,7 @@ class Score {
 
   const Kernels& kernels_;
   Products& products_;
-  int threads_;
+  Crew& crew_;
   std::vector<Buffer> logits_, gathered_;  // per thread
   std::vector<TilePart> parts_;            // tile-major: parts_[tile * rows + row]
   std::vector<TopEntry> entries_;

@@ -13,6 +13,12 @@ struct Simd {
   static int clamp(std::int64_t n) { return n > 8 ? 8 : n < 0 ? 0 : static_cast<int>(n); }
   static Mask first(std::int64_t n) { return {_mm256_cmpgt_epi32(_mm256_set1_epi32(clamp(n)), index())}; }
 
+  struct Full {};  // the mask of a whole vector
+
+  static Vec load(const float* p, Full) { return load(p); }
+  static Vec load(const Bf16* p, Full) { return load(p); }
+  static void store(float* p, Vec x, Full) { store(p, x); }
+  static void store(Bf16* p, Vec x, Full) { store(p, x); }
   static Vec load(const float* p) { return _mm256_loadu_ps(p); }
   static Vec load(const float* p, Mask m) { return _mm256_maskload_ps(p, m.lanes); }
   static void store(float* p, Vec x) { _mm256_storeu_ps(p, x); }
@@ -49,18 +55,22 @@ struct Simd {
   static Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
   static Vec div(Vec a, Vec b) { return _mm256_div_ps(a, b); }
   static Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
-  static Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }  // b where either is NaN
+  static Vec fms(Vec a, Vec b, Vec c) { return _mm256_fmsub_ps(a, b, c); }  // a b - c
+  static Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }              // b where either is NaN
   static Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
   static Vec round(Vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static Vec power(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
   }
-  // n within [-250, 250]: in two halves, so that results below the normal range come out right.
+  // a 2^floor(n) for n in [-250, 250], in two halves, so that results below the normal range come out right.
   static Vec times_power_of_two(Vec a, Vec n) {
-    const __m256i whole = _mm256_cvtps_epi32(n);
+    const __m256i whole = _mm256_cvtps_epi32(_mm256_floor_ps(n));
     const __m256i half = _mm256_srai_epi32(whole, 1);
     return mul(mul(a, power(half)), power(_mm256_sub_epi32(whole, half)));
   }
+  static Vec exponent(Vec t) { return max(all(-200.0f), t); }
+  static Vec fraction(Vec t) { return sub(t, _mm256_floor_ps(t)); }
+  static Vec reciprocal(Vec a) { return div(all(1.0f), a); }
   static Vec abs(Vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
   static Mask below(Vec a, Vec b) { return {_mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ))}; }
   static Mask not_below(Vec a, Vec b) { return {_mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GE_OQ))}; }
@@ -80,5 +90,16 @@ struct Simd {
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+  }
+
+  // to[w * stride + r] = word w of row r for 16 rows of `words` words; rows from `rows` on are zeros.
+  static void turn(const void* from, std::int64_t row_bytes, std::int64_t rows, std::int64_t words, std::uint32_t* to,
+                   std::int64_t stride) {
+    for (std::int64_t w = 0; w < words; ++w)
+      for (std::int64_t r = 0; r < 16; ++r) {
+        std::uint32_t word = 0;
+        if (r < rows) __builtin_memcpy(&word, static_cast<const char*>(from) + r * row_bytes + w * 4, 4);
+        to[w * stride + r] = word;
+      }
   }
 };

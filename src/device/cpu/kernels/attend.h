@@ -4,35 +4,36 @@
 // Key blocks are counted from the sequence's start and masked weights are exact zeros, so a row's bits depend on its
 // position in the sequence and on nothing else.
 
-// Weights of keys [low, high) of one row; zeros for the others below `padded`. Returns the factor of earlier sums.
-template <class Word>
-float soften(const float* scores, std::uint32_t* weights, std::int64_t low, std::int64_t high, std::int64_t padded,
-             float scale, float& highest, float& total) {
-  const Vec none = Simd::all(-__builtin_inff());
-  const Vec factor = Simd::all(scale);
+// A row's reference may lie this far below its greatest score (in powers of two) before its sums are scaled: weights
+// then stay below 2^8, and scaling is rare.
+constexpr float slack = 8;
+
+// Weights 2^(score * scale - reference) of keys [low, high) of one row, zeros for the others below `padded`; adds them
+// to `total`. Returns the factor that earlier sums of the row have to be multiplied by.
+template <class Word, bool whole>
+inline float soften(const float* scores, std::uint32_t* weights, std::int64_t low, std::int64_t high, int vectors,
+                    float scale, float& reference, float& total) {
+  const Vec none = Simd::all(-__builtin_inff()), factor = Simd::all(scale);
   Vec line[attend_keys / lanes];
   Vec top = none;
-  const int vectors = static_cast<int>(padded / lanes);
   for (int v = 0; v < vectors; ++v) {
     line[v] = Simd::mul(Simd::load(scores + v * lanes), factor);
-    if (v * lanes < low || (v + 1) * lanes > high)
-      line[v] = Simd::pick(Simd::range(low - v * lanes, high - v * lanes), line[v], none);
+    if constexpr (!whole) line[v] = Simd::pick(Simd::range(low - v * lanes, high - v * lanes), line[v], none);
     top = Simd::max(top, line[v]);
   }
-  const float block = Simd::highest(top);
-  const float before = highest;
-  const float now = before > block ? before : block;
-  highest = now;
-  const Vec shift = Simd::all(now == -__builtin_inff() ? 0 : now);
-  const Vec floor = Simd::all(-140.0f);
+  const float highest = Simd::highest(top);
+  float kept = 1;
+  if (!(highest <= reference + slack)) {
+    kept = reference == -__builtin_inff() ? 0.0f : __builtin_exp2f(reference - highest);
+    reference = highest;
+  }
+  const Vec shift = Simd::all(reference == -__builtin_inff() ? 0.0f : reference);
   Vec sum = Simd::zero();
   for (int v = 0; v < vectors; ++v) {
-    const Mask kept = Simd::range(low - v * lanes, high - v * lanes);
-    const Vec p = Simd::pick(kept, exp2_of(Simd::max(floor, Simd::sub(line[v], shift))), Simd::zero());
+    const Vec p = exp2_of(Simd::sub(line[v], shift));
     sum = Simd::add(sum, p);
     Word::store_weights(weights, v * lanes, p);
   }
-  const float kept = before == now ? 1.0f : before == -__builtin_inff() ? 0.0f : __builtin_exp2f(before - now);
   total = total * kept + Simd::sum(sum);
   return kept;
 }
@@ -42,9 +43,9 @@ struct Attend {
   const AttendArgs& args;
   const AttendTask& task;
   Scratch& scratch;
-  std::int64_t width = (args.head_size + 15) / 16 * 16;  // of a row of sums
-  std::int64_t depth = args.head_size / Word::numbers;   // words of a query
-  std::int64_t line = attend_keys / Word::numbers;       // words of a row of weights
+  std::int64_t width = (args.head_size + 15) / 16 * 16;              // of a row of sums
+  std::int64_t depth = args.head_size / Word::numbers;               // words of a query
+  static constexpr std::int64_t line = attend_keys / Word::numbers;  // words of a row of weights
 
   std::int64_t low_of(std::int64_t position) const {
     return args.window > 0 && position >= args.window ? position - args.window + 1 : 0;
@@ -62,31 +63,39 @@ struct Attend {
       }
   }
 
-  // Adds keys [block, block + keys) for one head.
-  void add(std::int64_t h, std::int64_t block, std::int64_t keys) {
-    const float scale = args.scale * log2_e;
-    const std::uint32_t* queries = scratch.queries + h * attend_rows * depth;
-    float* sums = scratch.sums + h * attend_rows * width;
-    const std::int64_t padded = (keys + 15) / 16 * 16;
-    product_rows<Word>(task.queries, queries, depth, scratch.keys, attend_keys, scratch.scores, attend_keys, depth,
-                       padded / lanes, false);
-    for (std::int64_t i = 0; i < task.queries; ++i) {
-      const std::int64_t position = task.query + i;
-      const std::int64_t low = low_of(position) - block;
-      const std::int64_t high = position + 1 - block;
+  // Adds keys [block, block + keys) to queries [first, first + MR) of one head, which see some of them.
+  template <int MR>
+  void add(std::int64_t h, std::int64_t first, std::int64_t block, std::int64_t keys) {
+    const std::int64_t slot = h * attend_rows + first, position = task.query + first;
+    const std::int64_t seen = position + MR - block < keys ? position + MR - block : keys;  // by the last of them
+    const int vectors = static_cast<int>((seen + lanes - 1) / lanes);
+    const bool whole = low_of(position + MR - 1) <= block && position + 1 - block >= vectors * lanes;
+    product_columns<Word, MR>(scratch.queries + slot * depth, depth, scratch.keys, attend_keys, scratch.scores,
+                              attend_keys, depth, vectors, false);
+    float* sums = scratch.sums + slot * width;
+    for (int i = 0; i < MR; ++i) {
+      const float* scores = scratch.scores + i * attend_keys;
       std::uint32_t* weights = scratch.weights + i * line;
-      const std::int64_t slot = h * attend_rows + i;
-      const float kept =
-          soften<Word>(scratch.scores + i * attend_keys, weights, low < 0 ? 0 : low, high > keys ? keys : high, padded,
-                       scale, scratch.highest[slot], scratch.totals[slot]);
-      if (kept != 1.0f) {
-        float* sum = sums + i * width;
+      float &reference = scratch.highest[slot + i], &total = scratch.totals[slot + i];
+      const float scale = args.scale * log2_e;
+      const float kept = whole ? soften<Word, true>(scores, weights, 0, 0, vectors, scale, reference, total)
+                               : soften<Word, false>(scores, weights, low_of(position + i) - block,
+                                                     position + i + 1 - block, vectors, scale, reference, total);
+      if (kept != 1.0f)
         for (std::int64_t c = 0; c < width; c += lanes)
-          Simd::store(sum + c, Simd::mul(Simd::load(sum + c), Simd::all(kept)));
-      }
+          Simd::store(sums + i * width + c, Simd::mul(Simd::load(sums + i * width + c), Simd::all(kept)));
     }
-    product_rows<Word>(task.queries, scratch.weights, line, scratch.values, width, sums, width,
-                       (keys + Word::numbers - 1) / Word::numbers, width / lanes, true);
+    product_columns<Word, MR>(scratch.weights, line, scratch.values, width, sums, width,
+                              (seen + Word::numbers - 1) / Word::numbers, width / lanes, true);
+  }
+
+  void add_block(std::int64_t block, std::int64_t keys) {
+    for (std::int64_t h = 0; h < task.heads; ++h) {
+      std::int64_t i = block > task.query ? block - task.query : 0;  // queries before it see none of its keys
+      for (; i + tile_rows <= task.queries; i += tile_rows) add<tile_rows>(h, i, block, keys);
+      for (; i + 2 <= task.queries; i += 2) add<2>(h, i, block, keys);
+      if (i < task.queries) add<1>(h, i, block, keys);
+    }
   }
 
   void write() {
@@ -96,7 +105,7 @@ struct Attend {
         T* out = row_of<T>(args.out, task.first + task.query + i) + (task.head + h) * args.head_size;
         const Vec factor = Simd::all(1.0f / scratch.totals[slot]);
         map_row(scratch.sums + slot * width, out, args.head_size,
-                [&](Vec x, std::int64_t, Mask) { return Simd::mul(x, factor); });
+                [&](Vec x, std::int64_t, auto) { return Simd::mul(x, factor); });
       }
   }
 
@@ -109,7 +118,7 @@ struct Attend {
       const T* v = row_of<const T>(args.v, task.first + block) + task.kv_head * args.head_size;
       Word::pack_keys(k, args.k.stride, keys, args.head_size, scratch.keys);
       Word::pack_values(v, args.v.stride, keys, args.head_size, width, scratch.values);
-      for (std::int64_t h = 0; h < task.heads; ++h) add(h, block, keys);
+      add_block(block, keys);
     }
     write();
   }

@@ -58,20 +58,23 @@ struct WordF32 {
   // One row as words.
   template <class T>
   static void copy(const T* from, std::uint32_t* to, std::int64_t columns) {
-    map_row(from, reinterpret_cast<float*>(to), columns, [](Vec x, std::int64_t, Mask) { return x; });
+    map_row(from, reinterpret_cast<float*>(to), columns, [](Vec x, std::int64_t, auto) { return x; });
   }
-  // to[d][key] for `keys` keys; columns of the block beyond them become zeros.
-  template <class T>
-  static void pack_keys(const T* from, std::int64_t stride, std::int64_t keys, std::int64_t head_size,
+  // to[d][key] for `keys` keys, in groups of 16; keys of the last group that are not there become zeros.
+  static void pack_keys(const float* from, std::int64_t stride, std::int64_t keys, std::int64_t head_size,
                         std::uint32_t* to) {
-    float* out = reinterpret_cast<float*>(to);
-    alignas(64) float line[attend_head_size];
-    for (std::int64_t k = 0; k < keys; ++k) {
-      map_row(from + k * stride, line, head_size, [](Vec x, std::int64_t, Mask) { return x; });
-      for (std::int64_t d = 0; d < head_size; ++d) out[d * attend_keys + k] = line[d];
+    for (std::int64_t k = 0; k < keys; k += 16)
+      Simd::turn(from + k * stride, stride * 4, keys - k, head_size, to + k, attend_keys);
+  }
+  static void pack_keys(const Bf16* from, std::int64_t stride, std::int64_t keys, std::int64_t head_size,
+                        std::uint32_t* to) {
+    alignas(64) float wide[16 * attend_head_size];
+    for (std::int64_t k = 0; k < keys; k += 16) {
+      const std::int64_t count = keys - k < 16 ? keys - k : 16;
+      for (std::int64_t i = 0; i < count; ++i)
+        map_row(from + (k + i) * stride, wide + i * head_size, head_size, [](Vec x, std::int64_t, auto) { return x; });
+      Simd::turn(wide, head_size * 4, count, head_size, to + k, attend_keys);
     }
-    for (std::int64_t k = keys; k < (keys + 15) / 16 * 16; ++k)
-      for (std::int64_t d = 0; d < head_size; ++d) out[d * attend_keys + k] = 0;
   }
   // to[key][column], columns padded with zeros to `width`.
   template <class T>
@@ -79,7 +82,7 @@ struct WordF32 {
                           std::int64_t width, std::uint32_t* to) {
     for (std::int64_t k = 0; k < keys; ++k) {
       float* line = reinterpret_cast<float*>(to + k * width);
-      map_row(from + k * stride, line, head_size, [](Vec x, std::int64_t, Mask) { return x; });
+      map_row(from + k * stride, line, head_size, [](Vec x, std::int64_t, auto) { return x; });
       for (std::int64_t c = head_size; c < width; ++c) line[c] = 0;
     }
   }
@@ -109,7 +112,7 @@ void multiply(const Rows& x, const float* w, std::int64_t w_stride, const Rows& 
       }
       for (std::int64_t r = 0; r < count; ++r)
         map_row(scratch.scores + r * wide, row_of<float>(out, first + r) + c, width,
-                [](Vec v, std::int64_t, Mask) { return v; });
+                [](Vec v, std::int64_t, auto) { return v; });
     }
   }
 }

@@ -24,7 +24,7 @@ void for_types(bool bf16_from, bool bf16_to, Body body) {
 template <class From, class To, class Op>
 inline void map_row(const From* from, To* to, std::int64_t columns, Op op) {
   std::int64_t c = 0;
-  for (; c + lanes <= columns; c += lanes) Simd::store(to + c, op(Simd::load(from + c), c, Simd::first(lanes)));
+  for (; c + lanes <= columns; c += lanes) Simd::store(to + c, op(Simd::load(from + c), c, Full{}));
   if (c < columns) {
     const Mask tail = Simd::first(columns - c);
     Simd::store(to + c, op(Simd::load(from + c, tail), c, tail), tail);
@@ -34,7 +34,7 @@ inline void map_row(const From* from, To* to, std::int64_t columns, Op op) {
 void convert(const Rows& from, const Rows& to, std::int64_t first, std::int64_t last) {
   for_types(from.bf16, to.bf16, [&]<class F, class T>(const F*, const T*) {
     for (std::int64_t r = first; r < last; ++r)
-      map_row(row_of<const F>(from, r), row_of<T>(to, r), to.columns, [](Vec x, std::int64_t, Mask) { return x; });
+      map_row(row_of<const F>(from, r), row_of<T>(to, r), to.columns, [](Vec x, std::int64_t, auto) { return x; });
   });
 }
 
@@ -42,7 +42,7 @@ void embed(const std::int32_t* ids, const Rows& table, const Rows& out, std::int
   for_types(table.bf16, out.bf16, [&]<class F, class T>(const F*, const T*) {
     for (std::int64_t r = first; r < last; ++r)
       map_row(row_of<const F>(table, ids[r]), row_of<T>(out, r), out.columns,
-              [](Vec x, std::int64_t, Mask) { return x; });
+              [](Vec x, std::int64_t, auto) { return x; });
   });
 }
 
@@ -72,31 +72,37 @@ void norm(const Rows& x, const std::int32_t* rows, const float* gain, float epsi
     for (std::int64_t r = first; r < last; ++r) {
       const float* from = row_of<const float>(x, rows ? rows[r] : r);
       const Vec factor = Simd::all(norm_factor(from, out.columns, epsilon));
-      map_row(from, row_of<T>(out, r), out.columns, [&](Vec value, std::int64_t c, Mask m) {
+      map_row(from, row_of<T>(out, r), out.columns, [&](Vec value, std::int64_t c, auto m) {
         return Simd::mul(Simd::mul(value, factor), Simd::load(gain + c, m));
       });
     }
   });
 }
 
+template <class From, class To, class M>
+inline void rotate(const From* from, To* to, std::int64_t half, const float* cos, const float* sin, M m) {
+  const Vec low = Simd::load(from, m), high = Simd::load(from + half, m);
+  const Vec c = Simd::load(cos, m), s = Simd::load(sin, m);
+  Simd::store(to, Simd::sub(Simd::mul(low, c), Simd::mul(high, s)), m);
+  Simd::store(to + half, Simd::fma(high, c, Simd::mul(low, s)), m);
+}
+
+template <class From, class To>
+inline void rotate_head(const From* from, To* to, std::int64_t half, const float* cos, const float* sin) {
+  std::int64_t c = 0;
+  for (; c + lanes <= half; c += lanes) rotate(from + c, to + c, half, cos + c, sin + c, Full{});
+  if (c < half) rotate(from + c, to + c, half, cos + c, sin + c, Simd::first(half - c));
+}
+
+// RMSNorm of a head, then its rotation.
 template <class T>
-void rope_head(T* head, const RopeArgs& args, const float* cos, const float* sin) {
-  const std::int64_t half = args.head_size / 2;
+inline void norm_and_rotate(T* head, const RopeArgs& args, const float* cos, const float* sin) {
   alignas(64) float copy[attend_head_size];
-  map_row(head, copy, args.head_size, [](Vec x, std::int64_t, Mask) { return x; });
-  if (args.gain) {
-    const Vec factor = Simd::all(norm_factor(copy, args.head_size, args.epsilon));
-    map_row(copy, copy, args.head_size, [&](Vec x, std::int64_t c, Mask m) {
-      return Simd::mul(Simd::mul(x, factor), Simd::load(args.gain + c, m));
-    });
-  }
-  for (std::int64_t c = 0; c < half; c += lanes) {
-    const Mask m = Simd::first(half - c);
-    const Vec low = Simd::load(copy + c, m), high = Simd::load(copy + half + c, m);
-    const Vec co = Simd::load(cos + c, m), si = Simd::load(sin + c, m);
-    Simd::store(head + c, Simd::sub(Simd::mul(low, co), Simd::mul(high, si)), m);
-    Simd::store(head + half + c, Simd::fma(high, co, Simd::mul(low, si)), m);
-  }
+  map_row(head, copy, args.head_size, [](Vec x, std::int64_t, auto) { return x; });
+  const Vec factor = Simd::all(norm_factor(copy, args.head_size, args.epsilon));
+  map_row(copy, copy, args.head_size,
+          [&](Vec x, std::int64_t c, auto m) { return Simd::mul(Simd::mul(x, factor), Simd::load(args.gain + c, m)); });
+  rotate_head(copy, head, args.head_size / 2, cos, sin);
 }
 
 void rope(const RopeArgs& args, std::int64_t first, std::int64_t last) {
@@ -105,7 +111,13 @@ void rope(const RopeArgs& args, std::int64_t first, std::int64_t last) {
       const float* cos = args.cos + args.rows[r] * args.cos_stride;
       const float* sin = args.sin + args.rows[r] * args.sin_stride;
       T* x = row_of<T>(args.x, r);
-      for (std::int64_t c = 0; c < args.x.columns; c += args.head_size) rope_head(x + c, args, cos, sin);
+      for (std::int64_t c = 0; c < args.x.columns; c += args.head_size) {
+        if (args.gain) {
+          norm_and_rotate(x + c, args, cos, sin);
+        } else {
+          rotate_head(x + c, x + c, args.head_size / 2, cos, sin);
+        }
+      }
     }
   });
 }
@@ -115,7 +127,7 @@ void gate_rows(const Rows& x, const Rows& out, std::int64_t first, std::int64_t 
   for_types(x.bf16, out.bf16, [&]<class F, class T>(const F*, const T*) {
     for (std::int64_t r = first; r < last; ++r) {
       const F* from = row_of<const F>(x, r);
-      map_row(from, row_of<T>(out, r), out.columns, [&](Vec value, std::int64_t c, Mask m) {
+      map_row(from, row_of<T>(out, r), out.columns, [&](Vec value, std::int64_t c, auto m) {
         return Simd::mul(op(value), Simd::load(from + out.columns + c, m));
       });
     }
@@ -138,7 +150,7 @@ void finish(const Rows& from, const float* bias, bool accumulate, const Rows& ou
   for_types(false, out.bf16, [&]<class F, class T>(const F*, const T*) {
     for (std::int64_t r = first; r < last; ++r) {
       T* to = row_of<T>(out, r);
-      map_row(row_of<const float>(from, r), to, out.columns, [&](Vec value, std::int64_t c, Mask m) {
+      map_row(row_of<const float>(from, r), to, out.columns, [&](Vec value, std::int64_t c, auto m) {
         if (bias) value = Simd::add(value, Simd::load(bias + c, m));
         if (accumulate) value = Simd::add(value, Simd::load(to + c, m));
         return value;

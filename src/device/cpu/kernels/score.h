@@ -26,24 +26,21 @@ inline Vec highest_of(const float* x, std::int64_t columns) {
 }
 
 template <bool entropy>
-inline void sum_exp(const float* x, std::int64_t columns, float highest, TilePart& part) {
-  const Vec shift = Simd::all(highest == -__builtin_inff() ? 0 : highest);
-  const Vec floor = Simd::all(-100.0f), scale = Simd::all(log2_e);
+inline void sum_exp(const float* x, std::int64_t columns, TilePart& part) {
+  const Vec reference = Simd::all(part.reference), scale = Simd::all(log2_e), floor = Simd::all(-200.0f);
   Vec sum[2] = {Simd::zero(), Simd::zero()}, weighted[2] = {Simd::zero(), Simd::zero()};
+  const auto add = [&](Vec t, int i) {
+    if constexpr (entropy) t = Simd::max(floor, t);  // for 0 * -inf
+    const Vec p = exp2_of(t);
+    sum[i] = Simd::add(sum[i], p);
+    if constexpr (entropy) weighted[i] = Simd::fma(p, t, weighted[i]);
+  };
   std::int64_t c = 0;
   for (; c + 2 * lanes <= columns; c += 2 * lanes)
-    for (int i = 0; i < 2; ++i) {
-      const Vec d = Simd::max(floor, Simd::sub(Simd::load(x + c + i * lanes), shift));
-      const Vec p = exp2_of(Simd::mul(d, scale));
-      sum[i] = Simd::add(sum[i], p);
-      if constexpr (entropy) weighted[i] = Simd::fma(p, d, weighted[i]);
-    }
+    for (int i = 0; i < 2; ++i) add(Simd::fms(Simd::load(x + c + i * lanes), scale, reference), i);
   for (; c < columns; c += lanes) {
     const Mask m = Simd::first(columns - c);
-    const Vec d = Simd::max(floor, Simd::sub(Simd::load(x + c, m), shift));
-    const Vec p = Simd::pick(m, exp2_of(Simd::mul(d, scale)), Simd::zero());
-    sum[0] = Simd::add(sum[0], p);
-    if constexpr (entropy) weighted[0] = Simd::add(weighted[0], Simd::pick(m, Simd::mul(p, d), Simd::zero()));
+    add(Simd::pick(m, Simd::fms(Simd::load(x + c, m), scale, reference), Simd::all(-__builtin_inff())), 0);
   }
   part.sum = Simd::sum(Simd::add(sum[0], sum[1]));
   part.weighted = entropy ? Simd::sum(Simd::add(weighted[0], weighted[1])) : 0;
@@ -75,12 +72,14 @@ void score(const TileArgs& args) {
   for (std::int64_t r = 0; r < args.rows; ++r) {
     const float* x = args.logits + r * args.columns;
     TilePart& part = args.parts[r];
-    part.highest = Simd::highest(highest_of(x, args.columns));
+    const float highest = Simd::highest(highest_of(x, args.columns));
+    part.reference = highest == -__builtin_inff() ? 0.0f : highest * log2_e;
     if (args.entropy) {
-      sum_exp<true>(x, args.columns, part.highest, part);
+      sum_exp<true>(x, args.columns, part);
     } else {
-      sum_exp<false>(x, args.columns, part.highest, part);
+      sum_exp<false>(x, args.columns, part);
     }
+    if (highest == -__builtin_inff()) part.reference = highest;
     const std::int64_t target = args.targets[r] - std::int64_t{args.first_id};
     if (target >= 0 && target < args.columns) args.found[r] = x[target];
     part.above = 0;

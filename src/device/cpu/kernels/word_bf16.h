@@ -12,16 +12,8 @@ struct WordBf16 {
   // to[d / 2][key] = numbers d and d + 1 of the key.
   static void pack_keys(const Bf16* from, std::int64_t stride, std::int64_t keys, std::int64_t head_size,
                         std::uint32_t* to) {
-    const std::int64_t padded = (keys + 15) / 16 * 16;
-    const __m512i rows = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i offsets = _mm512_mullo_epi32(rows, _mm512_set1_epi32(static_cast<int>(stride * 2)));
-    for (std::int64_t k = 0; k < padded; k += 16) {
-      const Mask present = Simd::first(keys - k);
-      for (std::int64_t d = 0; d < head_size; d += 2)
-        _mm512_storeu_si512(
-            to + d / 2 * attend_keys + k,
-            _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), present, offsets, from + k * stride + d, 1));
-    }
+    for (std::int64_t k = 0; k < keys; k += 16)
+      Simd::turn(from + k * stride, stride * 2, keys - k, head_size / 2, to + k, attend_keys);
   }
   // to[key / 2][column] = the column's numbers of keys key and key + 1.
   static void pack_values(const Bf16* from, std::int64_t stride, std::int64_t keys, std::int64_t head_size,
