@@ -1,6 +1,7 @@
 #include "device/cpu/cpu_device.h"
 
 #include <fmt/format.h>
+#include <omp.h>
 
 #include <chrono>
 #include <cstring>

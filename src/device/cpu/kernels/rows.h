@@ -87,11 +87,24 @@ inline void rotate(const From* from, To* to, std::int64_t half, const float* cos
   Simd::store(to + half, Simd::fma(high, c, Simd::mul(low, s)), m);
 }
 
+// `from` may be `to`. The rest of a half that is no whole number of vectors is turned as its last whole vector, whose
+// numbers are read before the others are written: masked stores cost more than the whole head.
 template <class From, class To>
 inline void rotate_head(const From* from, To* to, std::int64_t half, const float* cos, const float* sin) {
-  std::int64_t c = 0;
-  for (; c + lanes <= half; c += lanes) rotate(from + c, to + c, half, cos + c, sin + c, Full{});
-  if (c < half) rotate(from + c, to + c, half, cos + c, sin + c, Simd::first(half - c));
+  if (half < lanes) return rotate(from, to, half, cos, sin, Simd::first(half));
+  alignas(64) To tail[2 * lanes];
+  const std::int64_t last = half - lanes, whole = half / lanes * lanes;
+  if (whole < half) {
+    const Vec low = Simd::load(from + last), high = Simd::load(from + half + last);
+    const Vec c = Simd::load(cos + last), s = Simd::load(sin + last);
+    Simd::store(tail, Simd::sub(Simd::mul(low, c), Simd::mul(high, s)));
+    Simd::store(tail + lanes, Simd::fma(high, c, Simd::mul(low, s)));
+  }
+  for (std::int64_t c = 0; c < whole; c += lanes) rotate(from + c, to + c, half, cos + c, sin + c, Full{});
+  if (whole < half) {
+    __builtin_memcpy(to + last, tail, lanes * sizeof(To));
+    __builtin_memcpy(to + half + last, tail + lanes, lanes * sizeof(To));
+  }
 }
 
 // RMSNorm of a head, then its rotation.
