@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "text/unicode.h"
 #include "text/utf8.h"
@@ -42,14 +41,23 @@ AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const Model& mod
     if (token.special) special_.push_back(token.content);
   }
   std::ranges::sort(special_);
-  for (const auto& [id, token] : tokens_) {
-    Matcher& matcher = token.normalised ? normalised_ : plain_;
-    if (!matcher.add(decoded(id), id)) {
+  const auto matcher_of = [&](bool normalised) {
+    Patterns patterns;
+    for (const auto& [id, token] : tokens_) {
+      if (token.normalised == normalised) patterns.emplace_back(decoded(id), id);
+    }
+    std::ranges::sort(patterns);
+    const auto same = std::ranges::adjacent_find(patterns, {}, &Patterns::value_type::first);
+    const bool has_empty = !patterns.empty() && patterns.front().first.empty();
+    if (same != patterns.end() || has_empty) {
       base::fail(base::Exit::data,
                  fmt::format("{}: the token \"{}\" is empty or equal to another one once it is normalised", field,
-                             token.content));
+                             content(has_empty ? patterns.front().second : same->second)));
     }
-  }
+    return Matcher(patterns);
+  };
+  plain_ = matcher_of(false);
+  normalised_ = matcher_of(true);
 }
 
 std::optional<TokenId> AddedTokens::find(std::string_view content) const {
@@ -67,43 +75,23 @@ bool AddedTokens::is_special(std::string_view content) const {
   return at != special_.end() && *at == content;
 }
 
-bool AddedTokens::Matcher::add(std::string_view pattern, TokenId id) {
-  if (pattern.empty()) return false;
-  std::uint32_t node = 0;
-  for (const char byte : pattern) {
-    const auto [child, fresh] =
-        nodes_[node].children.try_emplace(static_cast<unsigned char>(byte), static_cast<std::uint32_t>(nodes_.size()));
-    node = child->second;
-    if (fresh) nodes_.emplace_back();
-  }
-  if (nodes_[node].id) return false;
-  nodes_[node].id = id;
-  bool& first = first_[static_cast<unsigned char>(pattern[0])];
-  first_count_ += first ? 0 : 1;
-  first = true;
-  return true;
+AddedTokens::Matcher::Matcher(const Patterns& patterns)
+    : trie_({patterns.begin(), patterns.end()}), empty_(patterns.empty()) {
+  const auto same_first = [&](const auto& pattern) { return pattern.first[0] == patterns[0].first[0]; };
+  if (!empty_ && std::ranges::all_of(patterns, same_first)) only_first_ = patterns[0].first[0];
 }
 
 std::optional<AddedTokens::Match> AddedTokens::Matcher::find(std::string_view text, std::size_t from) const {
-  if (first_count_ == 0) return std::nullopt;
+  if (empty_) return std::nullopt;
   for (std::size_t at = from; at < text.size(); ++at) {
-    if (first_count_ == 1) {
-      const auto* const found =
-          static_cast<const char*>(std::memchr(text.data() + at, nodes_[0].children.begin()->first, text.size() - at));
-      if (found == nullptr) return std::nullopt;
-      at = static_cast<std::size_t>(found - text.data());
-    } else if (!first_[static_cast<unsigned char>(text[at])]) {
+    if (only_first_) {
+      at = text.find(*only_first_, at);
+      if (at == std::string_view::npos) return std::nullopt;
+    } else if (!trie_.starts_key(static_cast<unsigned char>(text[at]))) {
       continue;
     }
     std::optional<Match> longest;
-    std::uint32_t node = 0;
-    for (std::size_t end = at; end < text.size();) {
-      const auto child = nodes_[node].children.find(static_cast<unsigned char>(text[end]));
-      if (child == nodes_[node].children.end()) break;
-      node = child->second;
-      ++end;
-      if (nodes_[node].id) longest = Match{at, end, *nodes_[node].id};
-    }
+    trie_.prefixes(text.substr(at), [&](std::size_t size, TokenId id) { longest = Match{at, at + size, id}; });
     if (longest) return longest;
   }
   return std::nullopt;

@@ -1,16 +1,18 @@
 // Tokens that are found in the text before the model sees it: special tokens and those that users added.
 #pragma once
 
-#include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "text/model.h"
 #include "text/normalise.h"
+#include "text/trie.h"
 
 namespace thresher::text {
 
@@ -70,21 +72,19 @@ class AddedTokens {
     TokenId id;
   };
 
+  using Patterns = std::vector<std::pair<std::string_view, TokenId>>;
+
   // Leftmost, then longest.
   class Matcher {
    public:
-    // False where the pattern is there already or is empty.
-    bool add(std::string_view pattern, TokenId id);
+    Matcher() : Matcher(Patterns()) {}
+    explicit Matcher(const Patterns& patterns);
     std::optional<Match> find(std::string_view text, std::size_t from) const;
 
    private:
-    struct Node {
-      std::map<unsigned char, std::uint32_t> children;
-      std::optional<TokenId> id;
-    };
-    std::vector<Node> nodes_ = std::vector<Node>(1);
-    std::array<bool, 256> first_{};
-    int first_count_ = 0;
+    Trie trie_;
+    std::optional<char> only_first_;  // where all patterns begin with the same byte
+    bool empty_;
   };
 
   std::optional<Part> widen(std::string_view text, const Match& match, std::size_t covered) const;

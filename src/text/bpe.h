@@ -46,11 +46,15 @@ class MergeTable {
   static constexpr std::uint64_t free_key = ~std::uint64_t{0};  // no id is that high
 
   static std::uint64_t key_of(TokenId left, TokenId right) { return std::uint64_t{left} << 32 | right; }
-  std::size_t slot_of(std::uint64_t key) const { return (key * 0x9E3779B97F4A7C15ULL) >> shift_; }
+  std::size_t slot_of(std::uint64_t key) const {
+    const std::uint64_t product = (key ^ seed_) * 0x9E3779B97F4A7C15ULL;
+    return ((product ^ product >> 32) * 0xD6E8FEB86659FD93ULL) >> shift_;
+  }
 
   std::vector<Slot> slots_;
   std::size_t mask_;
   int shift_;
+  std::uint64_t seed_ = hash_seed();
 };
 
 struct BpeOptions {

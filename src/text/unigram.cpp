@@ -17,8 +17,6 @@ constexpr double unknown_penalty = 10.0;
 // What has been decided is passed on when so many bytes have been read, so that memory does not grow with the text.
 constexpr std::size_t bytes_held = std::size_t{1} << 16;
 
-constexpr std::uint32_t few_children = 12;
-
 std::vector<std::pair<std::string_view, std::uint32_t>> keys_of(const Vocabulary& vocabulary) {
   std::vector<std::pair<std::string_view, std::uint32_t>> keys;
   for (TokenId id = 0; id < vocabulary.id_limit(); ++id) {
@@ -28,49 +26,6 @@ std::vector<std::pair<std::string_view, std::uint32_t>> keys_of(const Vocabulary
 }
 
 }  // namespace
-
-Trie::Trie(std::vector<std::pair<std::string_view, std::uint32_t>> keys) {
-  std::ranges::sort(keys);
-  struct Open {
-    std::uint32_t node;
-    std::size_t begin;  // of the keys below it
-    std::size_t end;
-    std::size_t depth;
-  };
-  std::vector<Open> open = {{0, 0, keys.size(), 0}};
-  nodes_.emplace_back();
-  labels_.push_back(0);
-  for (std::size_t next = 0; next < open.size(); ++next) {
-    auto [node, begin, end, depth] = open[next];
-    if (begin < end && keys[begin].first.size() == depth) nodes_[node].value = keys[begin++].second;
-    nodes_[node].first = static_cast<std::uint32_t>(nodes_.size());
-    while (begin < end) {
-      const char label = keys[begin].first[depth];
-      std::size_t last = begin;
-      while (last < end && keys[last].first[depth] == label) ++last;
-      open.push_back({static_cast<std::uint32_t>(nodes_.size()), begin, last, depth + 1});
-      nodes_.emplace_back();
-      labels_.push_back(static_cast<unsigned char>(label));
-      ++nodes_[node].count;
-      begin = last;
-    }
-  }
-  for (unsigned label = 0; label < 256; ++label) root_[label] = child(0, static_cast<unsigned char>(label));
-}
-
-std::uint32_t Trie::child(std::uint32_t node, unsigned char label) const {
-  const Node& parent = nodes_[node];
-  const unsigned char* const labels = labels_.data() + parent.first;
-  if (parent.count <= few_children) {
-    for (std::uint32_t i = 0; i < parent.count; ++i) {
-      if (labels[i] == label) return parent.first + i;
-    }
-    return none;
-  }
-  const unsigned char* const found = std::lower_bound(labels, labels + parent.count, label);
-  if (found == labels + parent.count || *found != label) return none;
-  return parent.first + static_cast<std::uint32_t>(found - labels);
-}
 
 Unigram::Unigram(Vocabulary vocabulary, std::vector<double> scores, UnigramOptions options)
     : vocabulary_(std::move(vocabulary)), scores_(std::move(scores)), options_(options), trie_(keys_of(vocabulary_)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <random>
 
 namespace thresher::text {
 namespace {
@@ -29,8 +30,17 @@ std::uint64_t load(const char* bytes, std::size_t size) {
 
 }  // namespace
 
+std::uint64_t hash_seed() {
+  static const std::uint64_t seed = [] {
+    std::random_device device;
+    return std::uint64_t{device()} << 32 | device();
+  }();
+  return seed;
+}
+
 std::uint64_t hash_of_bytes(std::string_view bytes) {
-  std::uint64_t state = bytes.size();
+  static const std::uint64_t seed = hash_seed();
+  std::uint64_t state = seed ^ bytes.size();
   const char* at = bytes.data();
   std::size_t left = bytes.size();
   while (left > 8) {

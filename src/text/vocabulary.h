@@ -12,9 +12,12 @@
 namespace thresher::text {
 
 // Ids above this are refused at load: a table of this many entries is what a damaged file could make us allocate.
-inline constexpr TokenId highest_id = (1U << 24) - 1;
+inline constexpr TokenId highest_id = (1U << 22) - 1;
 
-// A 64-bit hash of bytes, equal on every machine of one byte order; not for hostile keys in unbounded tables.
+// Drawn once per process, so that no file can be made whose tokens or merges all fall into one place of a table.
+std::uint64_t hash_seed();
+
+// A 64-bit hash of bytes, for tables that live as long as the process.
 std::uint64_t hash_of_bytes(std::string_view bytes);
 
 class Vocabulary {

@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(not_json) {
 BOOST_AUTO_TEST_CASE(vocabulary) {
   refused_with("/model/vocab/b", 0, base::Exit::data, "gives id 0 to \"a\" and to \"b\"");
   refused_with("/model/vocab/b", -1, base::Exit::data, "-1");
-  refused_with("/model/vocab/b", 16777216, base::Exit::data, "not an integer from 0 to 16777215");
+  refused_with("/model/vocab/b", 4194304, base::Exit::data, "not an integer from 0 to 4194303");
   refused_with("/model/vocab/b", 9007199254740993, base::Exit::data, "9007199254740993");
   refused_with("/model/vocab/b", 18446744073709551615U, base::Exit::data, "is not an integer");
   refused_with("/model/vocab/b", 1.5, base::Exit::data, "is not an integer");

@@ -6,7 +6,7 @@
 #include "corpora.h"
 #include "text/oniguruma.h"
 #include "text/pattern.h"
-#include "text/unigram.h"
+#include "text/trie.h"
 #include "text/vocabulary.h"
 #include "thresher/base/check.h"
 

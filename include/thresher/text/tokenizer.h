@@ -20,8 +20,10 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // The ids of valid UTF-8 text, appended to `ids`. With `special`, what the tokenizer's own post-processor adds
-  // around a single sequence (BOS, [CLS] ... [SEP]) is included. Throws base::Error (data) only where the format
-  // itself makes the text impossible to encode (no unknown token).
+  // around a single sequence (BOS, [CLS] ... [SEP]) is included. Nothing is ever cut off or filled up: the file's
+  // "truncation" and "padding" are not read. Throws base::Error (data) only for text that is not UTF-8, that the format
+  // itself makes impossible to encode (no unknown token), or on which a pattern of the file takes longer than its
+  // limit; `ids` may then hold a part.
   virtual void encode(std::string_view text, bool special, std::vector<TokenId>& ids) const = 0;
 
   // The text of ids; `skip_special` leaves special tokens out. Unknown ids are skipped.
