@@ -12,7 +12,7 @@ namespace thresher::store {
 namespace {
 
 constexpr std::int64_t rows_at_once = 4096;
-constexpr std::int64_t tokens_at_once = 1 << 18;
+constexpr std::int64_t token_values_at_once = 1 << 18;  // of each column, top K counted K times
 
 template <class T>
 void append_array(std::string& out, std::string_view name, std::span<const T> values) {
@@ -102,6 +102,7 @@ std::int64_t export_results(const base::Path& results, ExportFormat format,
                             const std::function<void(std::string_view)>& out) {
   const ResultsFile file(results);
   const bool csv = format == ExportFormat::csv;
+  const std::int64_t tokens_at_once = token_values_at_once / std::max(file.columns().top_k, 1);
   if (csv)
     out(file.columns().pairs ? "id,status,tokens,logprob,bytes,words,is_greedy\r\n"
                              : "id,status,tokens,logprob,bytes,words\r\n");

@@ -186,6 +186,23 @@ BOOST_AUTO_TEST_CASE(tokens_instead_of_text) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_error_of_the_encoder_ends_the_import) {
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 400000; ++i) text += "line " + std::to_string(i) + "\n";
+  const std::vector<base::Path> inputs{folder.put("in", text)};
+  ImportOptions options = with(Format::lines);
+  options.threads = 3;
+  options.encode = [](std::string_view line, std::int64_t&, std::vector<std::uint32_t>& ids) {
+    if (line == "line 300000") base::fail(Exit::internal, "the tokenizer has a bug");
+    ids.push_back(1);
+  };
+  BOOST_CHECK_EXCEPTION(import(folder, inputs, options), base::Error, [](const base::Error& error) {
+    return says(error, Exit::internal, {"the tokenizer has a bug"});
+  });
+  BOOST_TEST(base::real_files().list(folder.path()) == (Texts{"in"}));
+}
+
 BOOST_AUTO_TEST_CASE(limits_are_exact) {
   ImportOptions options = with(Format::lines);
   options.document_limit = 10;
