@@ -15,7 +15,7 @@
 
 namespace thresher::device::cpu {
 
-constexpr std::int64_t vocabulary_tile = 512;  // columns of a tile of the streamed head; part of the result's bits
+constexpr std::int64_t vocabulary_tile = 1024;  // columns of a tile of the streamed head; part of the result's bits
 
 // W^T as oneDNN's products read it: [inputs, outputs], blocked. A tile of columns is the same layout at an offset.
 class PackedWeight : public Weight {
