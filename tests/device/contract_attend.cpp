@@ -67,7 +67,7 @@ void check_case(Device& device, const Case& c) {
 
 void check_attend(Device& device) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    for (const std::int64_t size : {8, 16, 24, 48, 64, 72, 128, 256})
+    for (const std::int64_t size : {2, 4, 8, 12, 16, 22, 24, 48, 64, 72, 90, 128, 254, 256})
       check_case(device, {{1, 7, 33, 70}, 4, 2, size, 0, dtype});
     for (const std::int64_t length : {1, 17, 63, 64, 65, 255}) check_case(device, {{length}, 2, 2, 48, 0, dtype});
     check_case(device, {{200, 3, 130}, 6, 1, 16, 0, dtype});
