@@ -204,7 +204,7 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
                        const AttendOptions& options, const Tensor& out) {
   const std::int64_t size = options.head_size,
                      group = options.query_heads / std::max<std::int64_t>(1, options.kv_heads);
-  expect(size > 0 && size <= attend_head_size && size % 8 == 0, "attend takes head sizes of 8, 16, ... 256");
+  expect(size > 0 && size <= attend_head_size && size % 2 == 0, "attend takes even head sizes up to 256");
   expect(options.kv_heads > 0 && group * options.kv_heads == options.query_heads &&
              q.columns == options.query_heads * size && k.columns == options.kv_heads * size &&
              v.columns == k.columns && out.columns == q.columns,
