@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::int64_t depth_limit = 64;
 constexpr std::int64_t layer_limit = 1024, width_limit = 65'536, vocabulary_limit = 4'000'000;
-constexpr std::int64_t position_limit = 16'000'000, intermediate_limit = 1'000'000, head_size_limit = 1024;
+constexpr std::int64_t position_limit = 16'000'000, intermediate_limit = 1'000'000, head_size_limit = 256;
 
 // The fields of one JSON object. A field that is absent or null takes its default; every error names file and field.
 class Fields {

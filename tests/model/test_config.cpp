@@ -44,7 +44,7 @@ const Refused refused[] = {
     {R"({"hidden_size": 65540})", Exit::data, "from 1 to 65536"},
     {R"({"hidden_size": 66})", Exit::data, "multiple of \"num_attention_heads\" (4)"},
     {R"({"hidden_size": 12, "num_attention_heads": 4})", Exit::data, "even number"},
-    {R"({"hidden_size": 8192, "num_attention_heads": 4})", Exit::data, "found 2048"},
+    {R"({"hidden_size": 1032, "num_attention_heads": 4})", Exit::data, "found 258"},
     {R"({"hidden_size": null})", Exit::data, "\"hidden_size\" is missing"},
     {R"({"intermediate_size": 0})", Exit::data, "intermediate_size"},
     {R"({"intermediate_size": 1000001})", Exit::data, "1000000"},
@@ -59,8 +59,8 @@ const Refused refused[] = {
     {R"({"num_key_value_heads": 3})", Exit::data, "multiple of \"num_key_value_heads\" (3)"},
     {R"({"num_key_value_heads": 8})", Exit::data, "multiple of \"num_key_value_heads\" (8)"},
     {R"({"head_dim": 0})", Exit::data, "head_dim"},
-    {R"({"head_dim": 15})", Exit::data, "even number from 2 to 1024, found 15"},
-    {R"({"head_dim": 1026})", Exit::data, "1024"},
+    {R"({"head_dim": 15})", Exit::data, "even number from 2 to 256, found 15"},
+    {R"({"head_dim": 258})", Exit::data, "from 2 to 256, found 258"},
     {R"({"max_position_embeddings": 0})", Exit::data, "max_position_embeddings"},
     {R"({"max_position_embeddings": 16000001})", Exit::data, "16000000"},
     {R"({"rms_norm_eps": 0})", Exit::data, "a number above 0"},
@@ -149,9 +149,9 @@ BOOST_AUTO_TEST_CASE(wrong_fields_are_refused_by_name) {
 BOOST_AUTO_TEST_CASE(limits_themselves_are_accepted) {
   for (const char* patch :
        {R"({"num_hidden_layers": 1})", R"({"num_hidden_layers": 1024})", R"({"hidden_size": 8})",
-        R"({"hidden_size": 65536, "num_attention_heads": 64})", R"({"vocab_size": 1})", R"({"vocab_size": 4000000})",
+        R"({"hidden_size": 65536, "num_attention_heads": 256})", R"({"vocab_size": 1})", R"({"vocab_size": 4000000})",
         R"({"max_position_embeddings": 1})", R"({"max_position_embeddings": 16000000})",
-        R"({"intermediate_size": 1000000})", R"({"head_dim": 2})", R"({"head_dim": 1024})", R"({"rms_norm_eps": 1})",
+        R"({"intermediate_size": 1000000})", R"({"head_dim": 2})", R"({"head_dim": 256})", R"({"rms_norm_eps": 1})",
         R"({"rope_scaling": {"type": "linear", "factor": 1}})", R"({"bos_token_id": 319})",
         R"({"eos_token_id": [0, 319]})", R"({"partial_rotary_factor": 1.0})", R"({"pretraining_tp": 4})",
         R"({"quantization_config": null})"}) {
