@@ -19,11 +19,11 @@ class SameBytes(ProgramTest):
     def test_ranks_budgets_threads(self):
         corpus = self.folder / 'corpus.h5'
         self.succeed('import', '--input', self.write_jsonl('a.jsonl', documents(250, seed=5)), '--output', corpus)
-        for dtype in ('f32', 'bf16'):
+        every = list(itertools.product((1, 2, 3, 4), (256, 1024, 4096), (1, 2)))
+        some = [(1, 4096, 2), (2, 256, 1), (3, 1024, 2), (4, 256, 2)]
+        for dtype, layouts in (('bf16', every), ('f32', some)):
             reference = self.score(corpus, f'{dtype}-alone', '--dtype', dtype).read_bytes()
-            for ranks, budget, threads in itertools.product((1, 2, 3, 4), (256, 1024, 4096), (1, 2)):
-                if dtype == 'f32' and threads == 2 and ranks > 2:
-                    continue
+            for ranks, budget, threads in layouts:
                 name = f'{dtype}-{ranks}-{budget}-{threads}'
                 with self.subTest(name):
                     results = self.score(corpus, name, '--dtype', dtype, '--tokens-per-batch', budget, '--threads',
