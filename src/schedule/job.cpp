@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <memory>
 #include <thread>
@@ -126,9 +127,10 @@ void Run::lead(const WorkerParts& parts) {
   LeaseQueue queue(committed_, world_.comm.size());
   double weight = 0;
   Coordinator coordinator(world_.mailbox, world_.comm.size(), queue,
-                          {[&](std::int64_t shard, std::string_view part) {
-                             directory_->commit(shard, part);
-                             weight += static_cast<double>(survey_.weights[static_cast<std::size_t>(shard)]);
+                          {[&](std::span<const CommittedPart> parts_to_commit) {
+                             directory_->commit(parts_to_commit);
+                             for (const auto& [shard, bytes] : parts_to_commit)
+                               weight += static_cast<double>(survey_.weights[static_cast<std::size_t>(shard)]);
                            },
                            [&](const Advance& advance) { progress.update(advance, weight); }});
   std::exception_ptr job_error, own_error;
@@ -205,8 +207,11 @@ base::Exit Run::conclude() {
       directory_->write("run.json", run_json(job_, outcome_, hosts_, started_, base::real_clock().utc()));
       directory_->succeed(summary);
     }
-    const std::string text = report_text(outcome_);
-    fmt::print("{}results: {}\n", text, (directory_->path() / "results.h5").string());
+    // The results are there already: a closed standard output changes nothing.
+    const std::string text =
+        fmt::format("{}results: {}\n", report_text(outcome_), (directory_->path() / "results.h5").string());
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
   });
   return static_cast<base::Exit>(
       unpack_message<FailureHeader>(world_.comm.all_gather(pack_message(FailureHeader{static_cast<int>(code)})).front())

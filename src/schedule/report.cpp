@@ -88,6 +88,19 @@ std::string advice(const Outcome& outcome) {
   return text;
 }
 
+std::string speed_text(const Outcome& outcome, const Shares& shares) {
+  std::string text = fmt::format("this run: {:.2f} s on {} rank{} x {} thread{} ({}, {}, {}), {} tokens/s\n",
+                                 outcome.seconds, outcome.ranks.size(), outcome.ranks.size() == 1 ? "" : "s",
+                                 outcome.threads, outcome.threads == 1 ? "" : "s", outcome.device, outcome.isa,
+                                 outcome.dtype, count_text(shares.tokens_per_second));
+  if (shares.peak > 0)
+    text += fmt::format("{} of {} measured peak = {:.1f} %; matrix products {:.1f} % of the time\n",
+                        rate_text(shares.flops_per_second), rate_text(shares.peak), 100 * shares.peak_fraction,
+                        100 * shares.products_fraction);
+  text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
+  return text + time_table(outcome) + advice(outcome);
+}
+
 }  // namespace
 
 Shares shares_of(const Outcome& outcome) {
@@ -117,16 +130,7 @@ std::string report_text(const Outcome& outcome) {
                     std::exp(-totals.logprob / tokens), std::exp(-totals.logprob / static_cast<double>(totals.words)),
                     std::exp(-totals.logprob / static_cast<double>(totals.bytes)),
                     -totals.logprob / static_cast<double>(totals.bytes) / std::log(2.0));
-  text += fmt::format("this run: {:.2f} s on {} rank{} x {} thread{} ({}, {}, {}), {} tokens/s\n", outcome.seconds,
-                      outcome.ranks.size(), outcome.ranks.size() == 1 ? "" : "s", outcome.threads,
-                      outcome.threads == 1 ? "" : "s", outcome.device, outcome.isa, outcome.dtype,
-                      count_text(shares.tokens_per_second));
-  if (shares.peak > 0)
-    text += fmt::format("{} of {} measured peak = {:.1f} %; matrix products {:.1f} % of the time\n",
-                        rate_text(shares.flops_per_second), rate_text(shares.peak), 100 * shares.peak_fraction,
-                        100 * shares.products_fraction);
-  text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
-  return text + time_table(outcome) + advice(outcome);
+  return shares.tokens_per_second > 0 ? text + speed_text(outcome, shares) : text;
 }
 
 }  // namespace thresher::schedule

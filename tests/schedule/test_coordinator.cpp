@@ -75,9 +75,11 @@ BOOST_AUTO_TEST_SUITE(coordinator)
 BOOST_AUTO_TEST_CASE(deals_every_shard_and_commits_every_part) {
   std::set<std::int64_t> committed;
   Advance last;
-  Session session(37, {[&](std::int64_t shard, std::string_view part) {
-                         BOOST_TEST(part == "part " + std::to_string(shard));
-                         BOOST_TEST(committed.insert(shard).second);
+  Session session(37, {[&](std::span<const CommittedPart> parts) {
+                         for (const auto& [shard, part] : parts) {
+                           BOOST_TEST(part == "part " + std::to_string(shard));
+                           BOOST_TEST(committed.insert(shard).second);
+                         }
                        },
                        [&](const Advance& advance) { last = advance; }});
   for (Lease lease = session.lease(); lease.count > 0; lease = session.lease())
@@ -92,7 +94,7 @@ BOOST_AUTO_TEST_CASE(deals_every_shard_and_commits_every_part) {
 
 BOOST_AUTO_TEST_CASE(a_failed_commit_stops_everyone) {
   Session session(
-      4, {[](std::int64_t, std::string_view) { base::fail(base::Exit::io, "disk full"); }, [](const Advance&) {}});
+      4, {[](std::span<const CommittedPart>) { base::fail(base::Exit::io, "disk full"); }, [](const Advance&) {}});
   const Lease lease = session.lease();
   session.post_part(lease.first, "x");
   const Message stop = session.credit();
@@ -104,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_failed_commit_stops_everyone) {
 
 BOOST_AUTO_TEST_CASE(a_failed_rank_stops_everyone) {
   Session session(4,
-                  {[](std::int64_t, std::string_view) { BOOST_ERROR("nothing was posted"); }, [](const Advance&) {}});
+                  {[](std::span<const CommittedPart>) { BOOST_ERROR("nothing was posted"); }, [](const Advance&) {}});
   session.mailbox().post(0, Channel::coordinator, Kind::failed,
                          pack_error(base::Error(base::Exit::data, "corpus.h5 is damaged")));
   BOOST_TEST(session.credit().kind == static_cast<int>(Kind::stop));
@@ -112,7 +114,7 @@ BOOST_AUTO_TEST_CASE(a_failed_rank_stops_everyone) {
 }
 
 BOOST_AUTO_TEST_CASE(a_part_nobody_leased_is_a_bug) {
-  Session session(4, {[](std::int64_t, std::string_view) {}, [](const Advance&) {}});
+  Session session(4, {[](std::span<const CommittedPart>) {}, [](const Advance&) {}});
   session.post_part(2, "x");
   BOOST_TEST(session.credit().kind == static_cast<int>(Kind::stop));
   BOOST_TEST((code_of(session.finish()) == base::Exit::internal));

@@ -4,7 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "thresher/base/check.h"
 #include "thresher/comm/mailbox.h"
@@ -17,9 +21,12 @@ struct Advance {
   std::int64_t shards = 0, documents = 0, tokens = 0, failures = 0;
 };
 
+// A shard and the bytes of its part.
+using CommittedPart = std::pair<std::int64_t, std::string_view>;
+
 struct CoordinatorHooks {
-  // Makes a part durable; an error ends the job on all ranks.
-  std::function<void(std::int64_t shard, std::string_view part)> commit;
+  // Makes parts durable; an error ends the job on all ranks.
+  std::function<void(std::span<const CommittedPart>)> commit;
   // Called after each commit and at least every few milliseconds.
   std::function<void(const Advance&)> advanced;
 };
@@ -36,8 +43,8 @@ class Coordinator {
   double commit_seconds() const { return commit_seconds_; }
 
  private:
-  void handle(const comm::Message& message);
-  void take_part(const comm::Message& message);
+  void handle(comm::Message message);
+  void commit_waiting();
   void end_with(const base::Error& error);
 
   comm::Mailbox& mailbox_;
@@ -45,6 +52,7 @@ class Coordinator {
   LeaseQueue& queue_;
   const CoordinatorHooks hooks_;
   Advance advance_;
+  std::vector<comm::Message> waiting_;  // parts that are committed together
   int finished_ = 0;
   double commit_seconds_ = 0;
   std::optional<base::Error> error_;
