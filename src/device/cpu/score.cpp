@@ -151,7 +151,7 @@ bool Score::found_as_expected(const Chunk& chunk) const {
 }
 
 // Tiles in rising order, in f64, in powers of two relative to the greatest logit of all.
-void Score::merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out) const {
+void Score::merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out, std::vector<TopEntry>& best) const {
   const auto part = [&](std::int64_t tile) -> const TilePart& {
     return parts_[static_cast<std::size_t>(tile * chunk.rows + r)];
   };
@@ -177,8 +177,7 @@ void Score::merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out
   if (out.entropy) out.entropy.as<float>()[at] = static_cast<float>((std::log2(sum) - weighted / sum) * nats);
   if (!chunk.top) return;
 
-  std::vector<TopEntry> best;
-  best.reserve(static_cast<std::size_t>(chunk.top) + 1);
+  best.clear();
   for (std::int64_t tile = 0; tile < chunk.head.tiles(); ++tile) {
     const TopEntry* entries = entries_.data() + (tile * chunk.rows + r) * chunk.tile_top;
     for (std::int64_t i = 0; i < chunk.tile_top && entries[i].id >= 0; ++i) take(best, chunk.top, entries[i]);
@@ -194,7 +193,9 @@ void Score::merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out
 void Score::merge(const Chunk& chunk, const ScoreOutput& out) {
   const double ns = static_cast<double>(chunk.head.tiles() * 40 + chunk.top * 200);
   parallel_rows(crew_, chunk.rows, ns, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t r = first; r < last; ++r) merge_row(chunk, r, out);
+    std::vector<TopEntry> best;
+    best.reserve(static_cast<std::size_t>(chunk.top) + 1);
+    for (std::int64_t r = first; r < last; ++r) merge_row(chunk, r, out, best);
   });
 }
 

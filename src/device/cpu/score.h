@@ -28,7 +28,7 @@ class Score {
   void tiles(const Chunk& chunk, bool ranked);
   bool found_as_expected(const Chunk& chunk) const;
   void merge(const Chunk& chunk, const ScoreOutput& out);
-  void merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out) const;
+  void merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out, std::vector<TopEntry>& best) const;
   Product& product(const Chunk& chunk, std::int64_t rows, std::int64_t columns, const dnnl::memory::desc& layout);
 
   const Kernels& kernels_;
