@@ -2,6 +2,7 @@
 // depend on what is in it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -45,7 +46,7 @@ class WordCache {
     entry.size = static_cast<std::uint8_t>(word.size());
     entry.count = static_cast<std::uint8_t>(ids.size());
     std::memcpy(entry.word.data(), word.data(), word.size());
-    std::memcpy(entry.ids.data(), ids.data(), ids.size() * sizeof(TokenId));
+    std::ranges::copy(ids, entry.ids.begin());
   }
 
  private:

@@ -4,7 +4,7 @@ character map), texts, and what the library makes of them. Made once with tokeni
 
     make_tokenizers.py ../text/data [--shared SHARED_DIR] [--parts fixtures,expected,digests,variants,shared]
 
-Training text: Debian's fortunes and common licences, and the sentences below. With SHARED_DIR, digests.json
+Training text: Debian's fortunes and common licences, and the sentences of tokenizer_texts.py. With SHARED_DIR, digests.json
 gets the digests of the real tokenizers in its data/ as well; without it they are kept as they are.
 """
 import argparse
@@ -19,45 +19,8 @@ import tempfile
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                         trainers)
 
-MIXED = """
-Grüße aus Köln: die Straße ist naß, Übermut tut selten gut. Ça va très bien, merci, l'été dernier à l'hôtel.
-El niño comió piñas mañana por la mañana; ¿quién sabe? ¡Qué lástima! Să fie într-un ceas bun, țară și oraș.
-Zażółć gęślą jaźń. Příliš žluťoučký kůň úpěl ďábelské ódy. Árvíztűrő tükörfúrógép. İstanbul'da ılık bir gün, ŞIK.
-Привет, мир! Как дела сегодня? Съешь же ещё этих мягких французских булок. Україна, її вітер ґанок єдність.
-Καλημέρα κόσμε, ΟΔΥΣΣΕΥΣ ὁ πολύτροπος, τί κάνεις; Ἐν ἀρχῇ ἦν ὁ λόγος.
-שלום עולם, מה שלומך היום? בְּרֵאשִׁית. السلام عليكم يا عالم، كيف حالك؟ اَلْعَرَبِيَّةُ ١٢٣٤٥ فارسی ۱۲۳
-नमस्ते दुनिया, आप कैसे हैं? क्षत्रिय १२३ বাংলা ভাষা তামিল தமிழ் மொழி తెలుగు ಕನ್ನಡ മലയാളം
-สวัสดีชาวโลก วันนี้เป็นอย่างไรบ้าง ສະບາຍດີ မင်္ဂလာပါ ជំរាបសួរ
-你好，世界！今天天气很好。我們在學習漢字。こんにちは世界、お元気ですか？カタカナとひらがな。ﾊﾝｶｸ 안녕하세요 세계, 한글을 배웁니다. 각나닭
-ａｂｃＡＢＣ１２３ ﬁﬂ ﬃ ½ ¼ Ⅳ ⅷ ① ⑩ ㍿ ㎏ ™ © ℃ x² H₂O ∑∫√≠≤ ←→ €£¥ «citation» „Zitat“ ‘a’ “b” – — … ·
-👍 👍🏽 👨‍👩‍👧‍👦 🇩🇪🇫🇷 ❤️ ☕ 🤦🏼‍♂️ 1️⃣ e\u0301 a\u0323\u0307 n\u0303 o\u0308 \u1e69 s\u0323\u0307
-"""
-
-TEXTS = [
-    "", " ", "  ", "a", " a", "a ", "\n", "\n\n", "\r\n", " \n ", "\t\tx\ty", "Hello world", "Hello, world!", " Hello  world ",
-    "The quick brown fox jumps over the lazy dog.", "I'm sure they're what you'd think we've said; it'll do, DON'T IT'S",
-    "don\u2019t can\u2019t '\u017f 'S 'RE", "3.14159 1,234,567 0x1F 100% 12345678901234567890 1 22 333 4444",
-    "a  b   c    d     e                          f", "line one\nline two\r\nline three\n\n\nlast  ", "tab\there\x0b\x0c\x1c\x85nel",
-    "no\u00a0break\u2003em\u3000ideographic\u200bzero\u200djoin\ufeffbom", "http://example.org/a_b-c?d=e&f=%20#g user@example.org",
-    "def f(x):\n    return {'a': [1, 2.5e-3], \"b\": x**2}  # comment\n\tif x != 3 && y || !z { a->b; }",
-    "e\u0301 \u00e9 a\u0323\u0307 \u1e69 s\u0323\u0307 n\u0303o\u0308", "o\u0308\u0323 a\u0315\u0300\u05ae\u0062 \u0344 \u0f73",
-    "\ufb01\ufb02 \u00bd \u2460 \u2163 \u337f \uff21\uff22 \u00b2 \u2126 \u212b \u1e9b\u0323", "\u0130\u0131I\u00cf \u00df\u1e9e \u03a3\u03a3 \u01c5 \u0345",
-    "\U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7 \u2764\ufe0f 1\ufe0f\u20e3",
-    "\U0001f600" * 12, "\u4f60\u597d\uff0c\u4e16\u754c\uff01\u4eca\u5929\u5929\u6c14\u5f88\u597d\u3002", "\u6f22\u5b57\u304b\u306a\u30ab\u30ca\u30fc\u6df7\u3058\u308a\u6587",
-    "\uc548\ub155\ud558\uc138\uc694 \u1112\u1161\u11ab\u1100\u1173\u11af \uac01\u11a8", "\u0627\u0644\u0633\u0644\u0627\u0645 \u0639\u0644\u064a\u0643\u0645 \u0661\u0662\u0663 \u06f1\u06f2",
-    "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd \u05e2\u05d5\u05dc\u05dd", "\u0928\u092e\u0938\u094d\u0924\u0947 \u0915\u094d\u0937\u0924\u094d\u0930\u093f\u092f \u0967\u0968",
-    "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01", "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u0401\u0436\u0438\u043a \u0419\u043e\u0434",
-    "\u039a\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1 \u039f\u0394\u03a5\u03a3\u03a3\u0395\u03a5\u03a3 \u1f00\u03c1\u03c7\u1fc7", "\x00", "a\x00b\x01\x02\x7f\x80\x9f", "\u0378\u0380\ufffe\U000e0001\U0010ffff\ue000",
-    "\ufffd \ufffdx", "\u2581", "\u2581\u2581a\u2581b", " \u2581 a", "\u0120the \u010a", "<s>", "</s>", "<s>Hello</s>", "x<s>y", " <s> z", "<pad><unk>[CLS][SEP][MASK]",
-    "a[MASK]b", "a [MASK] b", "a  [MASK]  b", "the <mask> is", "the<mask>is", "the   <mask>   is \n<mask>", "<|endoftext|>", "a<|endoftext|> b", "<|im_start|>user\nhi<|im_end|>",
-    "word keyword word", "key", "a key, keys", "KEYWORD Keyword", "Caf\u00c9 CAF\u00c9 cafe\u0301 \uff43\uff41\uff46\u00e9", "<0x41> <0x0A> <0xE2><0x96>", "##ing ##", "\U00010428\U0001d54f \U00020000\U0002a6d6 \U0001f9ff",
-    "\u0600\u0061 \u0600\u0661", "\u0d4e\u0d15 \u0903a\u0903", "\r", "a\rb", "a\r\nb\n\rc", "...!!!???---___***", "\u3001\u3002\u300c\u300d\uff01\uff1f", "\u00abquoted\u00bb \u201ea\u201c \u2018b\u2019",
-    "super" * 60, "a" * 500, "ab" * 200, "-" * 300, " " * 300, "\u00e9" * 120, "\u4e00" * 150, "1" * 100, "x " * 100, "supercalifragilisticexpialidocious " * 5,
-    "antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis", "\U0001f468\u200d" * 30, "e" + "\u0301" * 40, "\u0300" * 40,
-    "a" + "\u0323\u0301\u0345\u0334" * 20, "\u1100" * 20 + "\u1161\u11a8" * 20, "\u017f\u212a \u0149 \ufb03 \u0390", "\u1734 \u180e \u1cf2 \u0cf3 \u0897 \u1c89 \ua7cb \u11938",
-    "``quoted'' \"double\" 'single'", "Mr. O'Neill's co-op isn't well-known; e.g., see p. 42 (ibid.).", "I do not know n't 's 've , . ? !",
-    "GNU GENERAL PUBLIC LICENSE\n\n   Version 3, 29 June 2007\n\n Copyright (C) 2007", "The end.  ", "mixed\u4e2d\u6587English\u65e5\u672c\u8a9e123\u0627\u0644", "\u0661\u0662\u0663abc\u0967\u0968\u0969 \U0001d7d8\U0001d7d9",
-] + [line for line in MIXED.split("\n") if line]
+from tokenizer_texts import MIXED, TEXTS
+from tokenizer_variants import variants
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -340,91 +303,6 @@ def suffix_bpe():
         for character in "</w>":
             data["model"]["vocab"].setdefault(character, len(data["model"]["vocab"]))
     return changed(t, closing_bytes)
-
-
-def variants():
-    """Parts that replace those of suffix_bpe, as JSON."""
-    def split(pattern, behaviour, invert=False, kind="Regex"):
-        return {"type": "Split", "pattern": {kind: pattern}, "behavior": behaviour, "invert": invert}
-
-    def sequence(*parts):
-        return {"type": "Sequence", "pretokenizers": list(parts)}
-
-    result = {}
-    for behaviour in ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]:
-        for invert in [False, True]:
-            name = behaviour.lower() + ("_inverted" if invert else "")
-            result[f"split_{name}"] = {"pre_tokenizer": split(r"\s+|[aeiou]|\p{P}", behaviour, invert)}
-            result[f"empty_{name}"] = {"pre_tokenizer": split(r"\d*(?=[a-f ])", behaviour, invert)}
-        result[f"string_{behaviour.lower()}"] = {"pre_tokenizer": split(" ", behaviour, kind="String")}
-        result[f"punctuation_{behaviour.lower()}"] = {"pre_tokenizer": {"type": "Punctuation", "behavior": behaviour}}
-    result["whitespace"] = {"pre_tokenizer": {"type": "Whitespace"}}
-    result["bert_pre"] = {"pre_tokenizer": {"type": "BertPreTokenizer"}}
-    result["digits"] = {"pre_tokenizer": {"type": "Digits", "individual_digits": False}}
-    result["digits_each"] = {"pre_tokenizer": sequence({"type": "Digits", "individual_digits": True}, {"type": "WhitespaceSplit"})}
-    result["delimiter"] = {"pre_tokenizer": {"type": "CharDelimiterSplit", "delimiter": "e"}}
-    result["fixed_length"] = {"pre_tokenizer": {"type": "FixedLength", "length": 3}}
-    result["scripts"] = {"pre_tokenizer": {"type": "UnicodeScripts"}}
-    for scheme in ["always", "never", "first"]:
-        for cut in [True, False]:
-            meta = {"type": "Metaspace", "replacement": "_", "prepend_scheme": scheme, "split": cut}
-            result[f"metaspace_{scheme}_{cut}"] = {"pre_tokenizer": meta, "decoder": meta}
-    for name, first in [("strip", {"type": "Strip", "strip_left": True, "strip_right": True}), ("nfkd", {"type": "NFKD"}),
-                        ("nfc", {"type": "NFC"}), ("prepend", {"type": "Prepend", "prepend": "x y"}),
-                        ("lower", {"type": "Lowercase"}), ("accents", {"type": "StripAccents"}),
-                        ("replace", {"type": "Replace", "pattern": {"Regex": r"\A\s*\S"}, "content": "Q "}),
-                        ("bert", {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
-                                  "strip_accents": None, "lowercase": True})]:
-        result[f"first_after_{name}"] = {
-            "normalizer": first,
-            "pre_tokenizer": sequence({"type": "WhitespaceSplit"},
-                                      {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "split": True})}
-    result["byte_level_early"] = {"pre_tokenizer": sequence(
-        {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}, {"type": "Digits", "individual_digits": True})}
-    for name, normaliser in {
-        "nfc": {"type": "NFC"}, "nfd": {"type": "NFD"}, "nfkc": {"type": "NFKC"}, "nfkd": {"type": "NFKD"},
-        "lowercase": {"type": "Lowercase"}, "strip_left": {"type": "Strip", "strip_left": True, "strip_right": False},
-        "strip_right": {"type": "Strip", "strip_left": False, "strip_right": True}, "strip_accents": {"type": "StripAccents"},
-        "nmt": {"type": "Nmt"}, "byte_level": {"type": "ByteLevel"},
-        "nfd_strip": {"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}, {"type": "NFC"}]},
-        "bert_all": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": True, "lowercase": True},
-        "bert_none": {"type": "BertNormalizer", "clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False},
-        "replace_empty": {"type": "Replace", "pattern": {"String": ""}, "content": "-"},
-        "replace_regex": {"type": "Replace", "pattern": {"Regex": r"(\w)\b|^\s|$"}, "content": "<$1>"},
-    }.items():
-        result[f"normalise_{name}"] = {"normalizer": normaliser}
-    patterns = {
-        "words": r"\w+|\W", "bounds": r"\b", "spaces": r"\S+|\s", "digits": r"\d+|\D", "hex": r"\h+|\H", "line": r"^.*$", "any": r"(?m:.{1,3}+)",
-        "posix": r"[[:space:][:digit:]]+", "negated": r"[^\P{L}a-f]+", "both": r"[\p{L}&&[^aeiou]]+", "lazy": r"a{1,2}?|b{,3}|\x{e9}|\u4f60",
-        "case": r"(?i)the|[a-f]+|(?-i:S)", "behind": r"(?<=\s)\S|(?<!a)b", "atomic": r"(?>a|ab)c|(?<name>x)", "script": r"[\p{Han}\p{Hiragana}\p{Katakana}]+|\p{Cyrillic}+|\p{^Latin}",
-        "inner": r"a(?i)b|c", "newline": r"\R|\n+", "nested": r"[a-c[x-z]\d]+", "marks": r"\p{M}+|\p{S}|\p{Z}", "anchors": r"\A.|.\z|.\Z",
-        "twice": r"(?:a{2}){2}|a{2}{3}|\p{N}{1,2}+",
-    }
-    for name, pattern in patterns.items():
-        result[f"pattern_{name}"] = {"pre_tokenizer": split(pattern, "Isolated")}
-    added = [
-        {"content": "<s>", "special": True, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False},
-        {"content": "word", "special": False, "lstrip": False, "rstrip": False, "single_word": True, "normalized": False},
-        {"content": "key", "special": False, "lstrip": True, "rstrip": True, "single_word": False, "normalized": False},
-        {"content": "keyword", "special": False, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False},
-        {"content": " a", "special": True, "lstrip": False, "rstrip": True, "single_word": False, "normalized": True},
-        {"content": "Caf\u00c9", "special": False, "lstrip": True, "rstrip": False, "single_word": True, "normalized": True},
-        {"content": "  ", "special": False, "lstrip": False, "rstrip": False, "single_word": False, "normalized": True},
-    ]
-    for number, token in enumerate(added):
-        token["id"] = 5000 + number
-    result["added"] = {"added_tokens": added, "normalizer": {"type": "Lowercase"}}
-    result["added_plain"] = {"added_tokens": added, "normalizer": None}
-    for name, decoder in {
-        "wordpiece": {"type": "WordPiece", "prefix": "e", "cleanup": True}, "fuse": {"type": "Fuse"}, "none": None,
-        "strip_start": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "Strip", "content": "T", "start": 2, "stop": 0}]},
-        "strip_stop": {"type": "Strip", "content": "e", "start": 0, "stop": 1},
-        "bytes": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Replace", "pattern": {"Regex": "</?w>"}, "content": " "}]},
-        "ctc": {"type": "CTC", "pad_token": "<0x20>", "word_delimiter_token": "</w>", "cleanup": True},
-        "byte_level": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-    }.items():
-        result[f"decode_{name}"] = {"decoder": decoder}
-    return result
 
 
 # Texts that tests/text/corpora.h generates in the same way.

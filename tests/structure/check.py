@@ -40,6 +40,7 @@ JSON_FILES = {
     'src/model/shard_index.cpp': 'model.safetensors.index.json',
     'src/schedule/report_json.cpp': 'summary.json and run.json',
     'src/store/plan_file.cpp': 'plan.json',
+    'src/text/load.cpp': 'tokenizer.json',
 }
 
 SYSTEM = re.compile(r'(sys|net|arpa|linux)/|[a-z0-9_]+$|(unistd|fcntl|signal|sched|dlfcn|poll|pthread|malloc|glob|'

@@ -1,6 +1,8 @@
 // Texts that are long, hostile or encoded from many threads.
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <cstdlib>
+#include <random>
 #include <thread>
 
 #include "corpora.h"
@@ -115,6 +117,51 @@ BOOST_AUTO_TEST_CASE(deep_recursion_of_a_pattern_is_bounded) {
   } catch (const base::Error& error) {
     BOOST_TEST(static_cast<int>(error.code()) == static_cast<int>(base::Exit::data));
   }
+}
+
+// A file with a few bytes changed loads or is refused; whatever loads encodes or refuses the text. Nothing else
+// happens.
+BOOST_AUTO_TEST_CASE(damaged_files) {
+  const auto texts = read_json(data_folder / "texts.json").get<std::vector<std::string>>();
+  const char* const rounds = std::getenv("THRESHER_DAMAGED_FILES");
+  const int count = rounds != nullptr ? std::atoi(rounds) : 60;
+  std::mt19937 random(20240229);
+  int loaded = 0;
+  int refused = 0;
+  for (const char* name : {"llama3", "xlmr", "bert_cased", "suffix_bpe", "deepseek", "llama2_first", "wordlevel"}) {
+    const std::string json = read_text(data_folder / name / "tokenizer.json");
+    for (int round = 0; round < count; ++round) {
+      std::string damaged = json;
+      // The start holds everything but the vocabulary.
+      const std::size_t range = (round % 2 == 0 ? std::min<std::size_t>(json.size(), 2600) : json.size()) - 200;
+      for (unsigned change = 0; change < 1 + random() % 3; ++change) {
+        const std::size_t at = random() % range;
+        static constexpr std::string_view bytes = "0123456789-[]{}\",:.eE+*?()\\|tfnul \x01\xFF";
+        switch (random() % 4) {
+          case 0:
+            damaged[at] = bytes[random() % bytes.size()];
+            break;
+          case 1:
+            damaged.erase(at, random() % 40);
+            break;
+          case 2:
+            damaged.insert(at, damaged.substr(random() % range, random() % 40));
+            break;
+          default:
+            damaged.insert(at, 1, bytes[random() % bytes.size()]);
+        }
+      }
+      try {
+        const auto tokenizer = parse_tokenizer(damaged, "damaged");
+        ++loaded;
+        for (const auto& text : texts) tokenizer->decode(ids_of(*tokenizer, text), round % 2 == 0);
+      } catch (const base::Error&) {
+        ++refused;
+      }
+    }
+  }
+  BOOST_TEST(loaded > 0);
+  BOOST_TEST(refused > 0);
 }
 
 BOOST_AUTO_TEST_CASE(empty_matches) {
