@@ -54,10 +54,13 @@ BOOST_AUTO_TEST_CASE(works_from_another_thread) {
   std::thread([&] { contract::check_matmul(*two); }).join();
 }
 
+// No comparison of two rates: the machine may be busy with other things during one of them.
 BOOST_AUTO_TEST_CASE(peak) {
-  const double f32 = one->measure_peak(DType::f32, 0.02), bf16 = one->measure_peak(DType::bf16, 0.02);
-  BOOST_TEST(f32 > 1e9);
-  BOOST_TEST(bf16 > 0.8 * f32);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const double flops = one->measure_peak(dtype, 0.02);
+    BOOST_TEST(flops > 1e8);
+    BOOST_TEST(flops < 1e13);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
