@@ -274,8 +274,8 @@ BOOST_AUTO_TEST_CASE(damaged_streams_keep_what_came_before) {
 }
 
 BOOST_AUTO_TEST_CASE(bombs_are_refused) {
-  const std::string zeros(200 << 20, '\0');
-  for (const std::string& bomb : {tests::gzip(zeros, 9), tests::zstd(zeros, 19)}) {
+  const std::string zeros(100 << 20, '\0');
+  for (const std::string& bomb : {tests::gzip(zeros), tests::zstd(zeros)}) {
     const Imported imported = import_text(bomb, with(Format::jsonl));
     BOOST_TEST((imported.documents.status == Statuses{Intake::damaged}));
     BOOST_TEST(imported.rejects.find("bomb") != std::string::npos);
