@@ -161,6 +161,19 @@ BOOST_AUTO_TEST_CASE(impossible_batches_are_refused) {
   check({{1, 2, 3}, {0, 3}, {0}, {-1}}, Exit::data, "token id -1");
 }
 
+BOOST_AUTO_TEST_CASE(room_grows_without_changing_numbers) {
+  const EditedModel model;
+  const std::vector<float> expected = scores_of(model.path());
+  const auto device = make_naive_device();
+  const ModelConfig config = read_config(base::real_files(), model.path());
+  Transformer transformer(*device, base::real_files(), model.path(), config, tensor::DType::f32, {4, 4, 0});
+  ScoredTokens scores;
+  check_refusal([&] { transformer.score(batch, scores); }, Exit::internal, "5 tokens");
+  transformer.grow(5);
+  transformer.score(batch, scores);
+  BOOST_TEST(scores.logprob == expected, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace thresher::model::test
