@@ -12,7 +12,7 @@
 namespace thresher::model::test {
 namespace {
 
-constexpr const char* fixtures[] = {"llama_dynamic", "llama_geglu",  "mistral",        "qwen2",
+constexpr const char* fixtures[] = {"llama_dynamic", "llama_geglu",  "model",          "mistral",        "qwen2",
                                     "qwen3",         "qwen3_layers", "stories260K-hf", "tinystories656K"};
 
 struct Difference {
