@@ -43,7 +43,8 @@ fi
 [ "$code" -eq 0 ] || exit "$code"
 
 step "Results"
-$thresher inspect "$run" --extremes 10 --corpus "$corpus"
+# The summary stands above already.
+$thresher inspect "$run" --extremes 10 --corpus "$corpus" | sed -n '/^Most likely/,$p'
 cat <<TEXT
 
 The results are in $run: results.h5 (one row a document), summary.json, run.json.
