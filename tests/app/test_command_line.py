@@ -55,6 +55,22 @@ class CommandLine(ProgramTest):
         needed = ['score', '--model', MODEL, '--corpus', 'x', '--output', self.folder / 'out']
         self.refuse(69, '--mpi=pmix', *needed, env={'SLURM_STEP_ID': '0', 'SLURM_STEP_NUM_TASKS': '4'})
 
+    def test_one_rank_that_fails_alone_ends_the_job(self):
+        corpus = self.write_jsonl('c.jsonl', documents(3, 1))
+
+        def score(model, *more):
+            return [THRESHER, 'score', '--model', str(model), '--corpus', str(corpus), '--output',
+                    str(self.folder / 'out'), *more]
+
+        nowhere = self.folder / 'nowhere'
+        for bad, code, message in ((score(MODEL, '--window', '0'), 64, '--window'),
+                                   (score(nowhere), 66, 'nowhere')):
+            with self.subTest(message):
+                done = subprocess.run(['mpirun', '-n', '1', *score(MODEL), ':', '-n', '1', *bad], capture_output=True,
+                                      text=True, timeout=120, check=False)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(message, done.stderr)
+
     def test_missing_files(self):
         out = self.folder / 'out'
         corpus = self.write_jsonl('c.jsonl', documents(3, 1))

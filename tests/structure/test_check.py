@@ -56,7 +56,7 @@ FINE = [
     ('src/engine/a.cpp', 'const char* s = R"(\n#include <mpi.h>\n)";\n'),
     ('src/schedule/a.cpp', 'bool f(Comm& c) { return c.rank() == 0; }\n'),
     ('src/engine/a.cpp', 'int f(int a) {\n' + '  a += 1;\n' * 58 + '}\n'),
-    ('src/device/cpu/attend.cpp', 'int kernel(int a) {\n' + '  a += 1;\n' * 80 + '}\n'),
+    ('src/device/cpu/kernels/attend.h', 'int kernel(int a) {\n' + '  a += 1;\n' * 80 + '}\n'),
     ('src/engine/a.cpp', 'namespace a {\n' + 'int b = c({1});\n' * 100 + '}\n'),
 ]
 
