@@ -5,7 +5,7 @@ namespace thresher::model {
 void Attention::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const {
   const std::int64_t mark = pass.arena.mark();
   const std::int64_t queries = options.query_heads * options.head_size, keys = options.kv_heads * options.head_size;
-  const tensor::Tensor all = pass.arena.take(pass.dtype, pass.tokens, queries + 2 * keys);
+  const tensor::Tensor all = pass.arena.take(tensor::DType::f32, pass.tokens, queries + 2 * keys);
   const tensor::Tensor attended = pass.arena.take(pass.dtype, pass.tokens, queries);
   qkv.apply(pass.device, x, all);
 
@@ -23,7 +23,8 @@ void Attention::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::
 
 std::int64_t Attention::scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens) {
   const std::int64_t queries = config.query_heads * config.head_size, keys = config.kv_heads * config.head_size;
-  return tensor::Arena::bytes_of(dtype, tokens, queries + 2 * keys) + tensor::Arena::bytes_of(dtype, tokens, queries);
+  return tensor::Arena::bytes_of(tensor::DType::f32, tokens, queries + 2 * keys) +
+         tensor::Arena::bytes_of(dtype, tokens, queries);
 }
 
 }  // namespace thresher::model

@@ -115,7 +115,8 @@ class Device {
   virtual void rope(const Tensor& x, const RopeOptions& options) = 0;
 
   // Causal attention inside each sequence: out[t, h] = sum_j softmax_j(scale * q[t, h].k[j, g(h)]) v[j, g(h)].
-  // q and out [tokens, query_heads * head_size], k and v [tokens, kv_heads * head_size], all of one dtype.
+  // q and out [tokens, query_heads * head_size], k and v [tokens, kv_heads * head_size], all of one dtype;
+  // out may be bf16 where they are f32.
   virtual void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
                       const AttendOptions& options, const Tensor& out) = 0;
 

@@ -209,7 +209,7 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
              q.columns == options.query_heads * size && k.columns == options.kv_heads * size &&
              v.columns == k.columns && out.columns == q.columns,
          "attend's heads");
-  expect(q.dtype == k.dtype && q.dtype == v.dtype && q.dtype == out.dtype, "attend's types");
+  expect(q.dtype == k.dtype && q.dtype == v.dtype && (q.dtype == DType::f32 || q.dtype == out.dtype), "attend's types");
   claim_threads();
   const std::int64_t together = std::min(group, attend_columns / ((size + 15) / 16 * 16));
   const auto* starts = sequences.starts.as<const std::int32_t>();

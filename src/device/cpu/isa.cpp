@@ -1,10 +1,21 @@
 #include "device/cpu/isa.h"
 
+#include <cpuid.h>
+
 #include <dnnl.hpp>
 
 #include "thresher/base/check.h"
 
 namespace thresher::device::cpu {
+namespace {
+
+// CPUID leaf 1, ECX bit 29; not every compiler's __builtin_cpu_supports knows it.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1) != 0;
+}
+
+}  // namespace
 
 std::string name_of(Isa isa) {
   switch (isa) {
@@ -20,7 +31,7 @@ std::string name_of(Isa isa) {
 
 Isa best_isa() {
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c())
     base::fail(
         base::Exit::unavailable,
         "the CPU device needs a processor with AVX2, FMA and F16C; this one lacks them (Intel since Haswell, 2013; "
@@ -32,7 +43,7 @@ Isa best_isa() {
   const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (!wide || !at_least(dnnl::cpu_isa::avx512_core)) return Isa::avx2;
-  if (!__builtin_cpu_supports("avx512bf16") || !at_least(dnnl::cpu_isa::avx512_core_bf16)) return Isa::avx512;
+  if (!at_least(dnnl::cpu_isa::avx512_core_bf16)) return Isa::avx512;
   return Isa::avx512_bf16;
 }
 

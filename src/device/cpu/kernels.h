@@ -44,7 +44,7 @@ struct AttendTask {
 };
 
 struct AttendArgs {
-  Rows q, k, v, out;  // all of one dtype
+  Rows q, k, v, out;  // all of one dtype; out may be bf16 where the others are f32
   std::int64_t head_size;
   std::int64_t window;  // 0 = none
   float scale;

@@ -38,7 +38,7 @@ inline float soften(const float* scores, std::uint32_t* weights, std::int64_t lo
   return kept;
 }
 
-template <class Word, class T>
+template <class Word, class T, class Out>
 struct Attend {
   const AttendArgs& args;
   const AttendTask& task;
@@ -102,7 +102,7 @@ struct Attend {
     for (std::int64_t h = 0; h < task.heads; ++h)
       for (std::int64_t i = 0; i < task.queries; ++i) {
         const std::int64_t slot = h * attend_rows + i;
-        T* out = row_of<T>(args.out, task.first + task.query + i) + (task.head + h) * args.head_size;
+        Out* out = row_of<Out>(args.out, task.first + task.query + i) + (task.head + h) * args.head_size;
         const Vec factor = Simd::all(1.0f / scratch.totals[slot]);
         map_row(scratch.sums + slot * width, out, args.head_size,
                 [&](Vec x, std::int64_t, auto) { return Simd::mul(x, factor); });
@@ -127,8 +127,10 @@ struct Attend {
 template <class WordForBf16>
 void attend(const AttendArgs& args, const AttendTask& task, Scratch& scratch) {
   if (args.q.bf16) {
-    Attend<WordForBf16, Bf16>{args, task, scratch}.run();
+    Attend<WordForBf16, Bf16, Bf16>{args, task, scratch}.run();
+  } else if (args.out.bf16) {
+    Attend<WordF32, float, Bf16>{args, task, scratch}.run();
   } else {
-    Attend<WordF32, float>{args, task, scratch}.run();
+    Attend<WordF32, float, float>{args, task, scratch}.run();
   }
 }
