@@ -2,7 +2,7 @@
 """Options, help, messages and exit codes, seen from outside."""
 import subprocess
 
-from program import MODEL, THRESHER, ProgramTest, documents, main, run
+from program import MODEL, THRESHER, TREE, ProgramTest, documents, main, run
 
 
 class CommandLine(ProgramTest):
@@ -100,6 +100,14 @@ class CommandLine(ProgramTest):
         job.write_text(f'model = {MODEL}\ncorpus = {corpus}\n\nper-tokn = on\n')
         self.refuse(64, f"{job}:4: unknown option '--per-tokn'; did you mean '--per-token'?", 'score', '--job', job,
                   '--output', self.folder / 'out')
+
+    def test_example_job_files(self):
+        examples = sorted((TREE / 'jobs').glob('*.conf'))
+        self.assertGreaterEqual(len(examples), 2)
+        for example in examples:
+            done = self.refuse(64, '3 problems', 'score', '--job', example)
+            for name in ('model', 'corpus', 'output'):
+                self.assertIn(f'--{name} is missing', done.stderr)
 
     def run_options(self):
         import json
