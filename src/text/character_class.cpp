@@ -126,7 +126,7 @@ struct EscapedSet {
   bool negated;
 };
 
-std::optional<EscapedSet> escaped_set(std::string_view pattern, std::size_t& at, bool ignore_case,
+std::optional<EscapedSet> escaped_set(std::string_view pattern, std::size_t& at, bool ignore_case, bool in_brackets,
                                       const Refuse& refuse) {
   if (at + 1 >= pattern.size()) refuse("a \\ at the end");
   const char kind = pattern[at + 1];
@@ -143,7 +143,7 @@ std::optional<EscapedSet> escaped_set(std::string_view pattern, std::size_t& at,
       return simple(property_set("Nd", ignore_case, refuse), kind == 'D');
     case 'w':
     case 'W':
-      return simple(word_set(), kind == 'W');
+      return simple(word_set(in_brackets), kind == 'W');
     case 'h':
     case 'H':
       return simple("0-9a-fA-F", kind == 'H');
@@ -264,7 +264,7 @@ class ClassReader {
 
   void item(Union& now) {
     if (peek() == '\\') {
-      if (auto set = escaped_set(pattern_, at_, ignore_case_, refuse_)) {
+      if (auto set = escaped_set(pattern_, at_, ignore_case_, true, refuse_)) {
         if (set->negated) {
           now.outside.push_back(std::move(set->inside));
         } else {
@@ -340,14 +340,14 @@ std::string pcre2_code(char32_t code) {
   return fmt::format("\\x{{{:x}}}", static_cast<std::uint32_t>(code));
 }
 
-std::string word_set() {
+std::string word_set(bool in_brackets) {
   static const std::string set = [] {
     const Refuse never = [](const std::string&) {};
     std::string text;
     for (const std::string_view name : {"L", "M", "Nd", "Pc"}) text += property_set(name, false, never);
     return text + extra_of("word");
   }();
-  return set;
+  return in_brackets ? set : set + "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 }
 
 std::string read_class(std::string_view pattern, std::size_t& at, bool ignore_case, const Refuse& refuse) {
@@ -356,7 +356,7 @@ std::string read_class(std::string_view pattern, std::size_t& at, bool ignore_ca
 
 std::optional<std::string> read_escaped_set(std::string_view pattern, std::size_t& at, bool ignore_case,
                                             const Refuse& refuse) {
-  const auto set = escaped_set(pattern, at, ignore_case, refuse);
+  const auto set = escaped_set(pattern, at, ignore_case, false, refuse);
   if (!set) return std::nullopt;
   return (set->negated ? "[^" : "[") + set->inside + "]";
 }

@@ -15,8 +15,9 @@ using Refuse = std::function<void(const std::string& why)>;
 // A literal character, escaped where PCRE2 needs it.
 std::string pcre2_code(char32_t code);
 
-// The inside of a bracket class that matches Oniguruma's \w.
-std::string word_set();
+// The inside of a bracket class that matches Oniguruma's \w outside of brackets, or its [\w]: they differ in Latin-1's
+// superscripts and fractions.
+std::string word_set(bool in_brackets);
 
 // [...] at `at`, which moves past it: a PCRE2 atom.
 std::string read_class(std::string_view pattern, std::size_t& at, bool ignore_case, const Refuse& refuse);

@@ -179,7 +179,7 @@ class Translator {
       case 'b':
       case 'B': {
         at_ += 2;
-        const std::string word = word_set();
+        const std::string word = word_set(false);
         out_ += kind == 'b' ? fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", word)
                             : fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", word);
         return false;

@@ -126,8 +126,11 @@ def main():
     known = set()
     for name in "Lu Ll Lt Lm Lo Mn Mc Me Nd Pc".split():
         known |= regex_set(f"\\p{{{name}}}")
-    assert not known - regex_set("\\w")
-    emit("pattern_word", "\\w of Oniguruma beyond letters, marks, decimal digits and connectors.", regex_set("\\w") - known)
+    word = regex_set("[\\w]")
+    assert not known - word
+    # Outside of brackets Oniguruma asks another table for Latin-1.
+    assert regex_set("\\w") - word == set(map(ord, "\u00b2\u00b3\u00b9\u00bc\u00bd\u00be"))
+    emit("pattern_word", "[\\w] of Oniguruma beyond letters, marks, decimal digits and connectors.", word - known)
 
     print("// Lower case beyond utf8proc's: the first code point, the last, and what is added to each.")
     print("constexpr LowerRange lower_ranges[] = {")

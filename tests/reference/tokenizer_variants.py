@@ -53,7 +53,7 @@ def variants():
     }.items():
         result[f"normalise_{name}"] = {"normalizer": normaliser}
     patterns = {
-        "words": r"\w+|\W", "bounds": r"\b", "spaces": r"\S+|\s", "digits": r"\d+|\D", "hex": r"\h+|\H", "line": r"^.*$", "any": r"(?m:.{1,3}+)",
+        "words": r"\w+|\W", "words_in_brackets": r"[\w]+(?:'\w+)?|[^\w\s]+", "bloom": r" ?[^(\s|[.,!?…。，、।۔،])]+", "bounds": r"\b", "spaces": r"\S+|\s", "digits": r"\d+|\D", "hex": r"\h+|\H", "line": r"^.*$", "any": r"(?m:.{1,3}+)",
         "posix": r"[[:space:][:digit:]]+", "negated": r"[^\P{L}a-f]+", "both": r"[\p{L}&&[^aeiou]]+", "lazy": r"a{1,2}?|b{,3}|\x{e9}|\u4f60",
         "case": r"(?i)the|[a-f]+|(?-i:S)", "behind": r"(?<=\s)\S|(?<!a)b", "atomic": r"(?>a|ab)c|(?<name>x)", "script": r"[\p{Han}\p{Hiragana}\p{Katakana}]+|\p{Cyrillic}+|\p{^Latin}",
         "inner": r"a(?i)b|c", "newline": r"\R|\n+", "nested": r"[a-c[x-z]\d]+", "marks": r"\p{M}+|\p{S}|\p{Z}", "anchors": r"\A.|.\z|.\Z",
