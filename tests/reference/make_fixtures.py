@@ -76,7 +76,8 @@ CASES = {"qwen3": [(None, None), (48, 16), (32, 31)], "qwen3_layers": [(None, No
          "model": [(None, None), (128, 32)], "tinystories656K": [(None, None), (128, 127)],
          "stories260K-hf": [(None, None), (128, 32)]}
 
-SENTENCE = "Once upon a time there was a small ship. It sailed far, far away; its crew of 12 sang \u201cAhoy!\u201d all day."
+SENTENCE = ("Once upon a time there was a small ship. It sailed far, far away; "
+            "its crew of 12 sang \u201cAhoy!\u201d all day.")
 
 
 def make_tokenizer(path, with_bos):
