@@ -91,9 +91,6 @@ constexpr Property properties[] = {
 constexpr std::string_view space_set =
     "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
 
-// PCRE2's tables still call this one Mn; Oniguruma's call it Mc.
-constexpr char32_t no_longer_nonspacing = 0x1171E;
-
 std::string extra_of(std::string_view name) {
   std::string set;
   for (const tables::CodeRange& range : tables::pattern_extra(name)) {

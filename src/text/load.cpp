@@ -169,6 +169,9 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::str
   if (json.size() > most_bytes) {
     base::fail(base::Exit::data, fmt::format("{} has {} bytes, at most {} are read", name, json.size(), most_bytes));
   }
+  // The JSON library would take a zero byte for the end and leave what follows unread.
+  if (json.find('\0') != std::string_view::npos)
+    base::fail(base::Exit::data, name + " is not valid JSON: it holds a zero byte");
   JsonTree tree;
   tree.name = name;
   TreeBuilder builder(tree);

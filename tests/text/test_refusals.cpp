@@ -89,6 +89,7 @@ BOOST_AUTO_TEST_CASE(not_json) {
     refused(text, base::Exit::data, "tokenizer.json is not JSON at byte");
   }
   refused("{\"a\": \"\xFF\"}", base::Exit::data, "is not JSON");
+  refused(std::string("{}\0{}", 5), base::Exit::data, "holds a zero byte");
   refused(std::string(100'000, '['), base::Exit::data, "nests deeper than 64");
   refused(std::string(64, '[') + std::string(64, ']'), base::Exit::data, "is not an object");
   refused("[]", base::Exit::data, "is not an object");
