@@ -19,8 +19,10 @@ thresher_mpi_default OMPI_MCA_btl_vader_single_copy_mechanism none
 thresher_mpi_default OMPI_MCA_btl_tcp_if_include lo
 thresher_mpi_default OMPI_MCA_oob_tcp_if_include lo
 
-# Where /sys is missing (a plain chroot) hwloc would say so once a process.
+# In a plain chroot hwloc would complain about /sys once a process, and its search for X displays would wait for a name
+# server to tell what localhost is.
 thresher_mpi_default HWLOC_HIDE_ERRORS 2
+thresher_mpi_default HWLOC_COMPONENTS -gl
 
 # Session files of killed ranks confuse later jobs with the same number: each shell has a folder of its own.
 if [ -z "${OMPI_MCA_orte_tmpdir_base+set}" ]; then
