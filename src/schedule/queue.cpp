@@ -14,7 +14,7 @@ constexpr std::int64_t longest_run = 16;
 
 }  // namespace
 
-LeaseQueue::LeaseQueue(std::vector<bool> done, int workers) : workers_(workers) {
+LeaseQueue::LeaseQueue(const std::vector<bool>& done, int workers) : workers_(workers) {
   for (bool shard_done : done) state_.push_back(shard_done ? State::done : State::open);
   left_ = unleased_ = std::count(state_.begin(), state_.end(), State::open);
 }

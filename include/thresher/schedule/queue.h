@@ -17,7 +17,7 @@ struct Lease {
 class LeaseQueue {
  public:
   // `done[s]`: shard s needs no work.
-  LeaseQueue(std::vector<bool> done, int workers);
+  LeaseQueue(const std::vector<bool>& done, int workers);
 
   Lease lease();
   // Marks a leased shard as committed. Throws base::Error (internal) if it was not leased or is done already.
