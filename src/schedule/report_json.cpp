@@ -66,7 +66,7 @@ std::string summary_json(const Outcome& outcome) {
   json["time_shares"] = time_shares(outcome);
   double memory = 0;
   for (const base::Metrics& rank : outcome.ranks) memory = std::max(memory, rank.value("peak memory"));
-  json["peak_memory_bytes"] = memory;
+  json["peak_memory_bytes"] = static_cast<std::int64_t>(memory);
   return json.dump(2) + "\n";
 }
 
