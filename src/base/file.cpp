@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <limits>
+#include <random>
 #include <system_error>
 
 #include "thresher/base/check.h"
@@ -249,8 +250,11 @@ std::string read_all(FileSystem& files, const Path& path, std::int64_t limit, Li
 }
 
 Path temporary_name(const Path& path) {
+  // Process numbers repeat on other hosts, in other containers and after a restart.
+  static const std::uint32_t nonce = std::random_device{}();
   static std::atomic<std::int64_t> attempts = 0;
-  return path.parent_path() / fmt::format(".{}.{}.{}.tmp", path.filename().string(), ::getpid(), attempts++);
+  return path.parent_path() /
+         fmt::format(".{}.{}-{:08x}.{}.tmp", path.filename().string(), ::getpid(), nonce, attempts++);
 }
 
 void write_atomically(FileSystem& files, const Path& path, std::span<const std::byte> bytes) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
 #include "store/hdf5.h"
 
@@ -80,15 +81,63 @@ void write_root(hid_t file, const FilePlan& plan) {
   write_text("format", plan.format);
   write_attribute(file, "version", H5T_STD_I64LE, scalar.raw(), &plan.version);
   for (const auto& [name, value] : plan.attributes) write_text(name, value);
+  for (const auto& [name, value] : plan.numbers) write_attribute(file, name, H5T_STD_I64LE, scalar.raw(), &value);
 }
 
-Dataset create(hid_t file, hid_t groups, const ColumnPlan& column) {
+// What is read where a source is missing: a value that no result has.
+void fill_with_nonsense(hid_t properties, Kind kind, const std::string& what) {
+  const auto fill = [&](auto value) {
+    check(H5Pset_fill_value(properties, native_type<decltype(value)>(), &value), what, Exit::internal);
+  };
+  switch (kind) {
+    case Kind::f32:
+    case Kind::f64:
+      return fill(std::numeric_limits<double>::quiet_NaN());
+    case Kind::i32:
+    case Kind::i64:
+      return fill(std::int64_t{-1});
+    case Kind::u8:
+      return fill(std::numeric_limits<std::uint8_t>::max());
+    case Kind::u16:
+      return fill(std::numeric_limits<std::uint16_t>::max());
+    case Kind::u32:
+      return fill(std::numeric_limits<std::uint32_t>::max());
+    case Kind::u64:
+      return fill(std::numeric_limits<std::uint64_t>::max());
+    case Kind::text:
+      return;
+  }
+}
+
+void map_sources(hid_t properties, hid_t space, const ColumnPlan& column, const std::vector<std::string>& sources) {
+  hsize_t start[2] = {0, 0};
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const hsize_t sizes[2] = {static_cast<hsize_t>(column.source_rows[i]), static_cast<hsize_t>(column.width)};
+    if (sizes[0] == 0) continue;
+    const Space source =
+        own<Space>(H5Screate_simple(column.matrix ? 2 : 1, sizes, nullptr), column.name, Exit::internal);
+    check(H5Sselect_hyperslab(space, H5S_SELECT_SET, start, nullptr, sizes, nullptr), column.name, Exit::internal);
+    check(H5Pset_virtual(properties, space, sources[i].c_str(), column.name.c_str(), source.raw()), column.name,
+          Exit::internal);
+    start[0] += sizes[0];
+  }
+  check(H5Sselect_all(space), column.name, Exit::internal);
+  if (static_cast<std::int64_t>(start[0]) != column.rows)
+    fail(Exit::internal, fmt::format("{}: {} rows in the sources, expected {}", column.name, start[0], column.rows));
+}
+
+Dataset create(hid_t file, hid_t groups, const ColumnPlan& column, const std::vector<std::string>& sources) {
   const hsize_t sizes[2] = {static_cast<hsize_t>(column.rows), static_cast<hsize_t>(column.width)};
   const Space space = own<Space>(H5Screate_simple(column.matrix ? 2 : 1, sizes, nullptr), column.name, Exit::internal);
   const Properties properties = own<Properties>(H5Pcreate(H5P_DATASET_CREATE), column.name, Exit::internal);
-  check(H5Pset_layout(properties.raw(), H5D_CONTIGUOUS), column.name, Exit::internal);
-  check(H5Pset_alloc_time(properties.raw(), H5D_ALLOC_TIME_EARLY), column.name, Exit::internal);
-  check(H5Pset_fill_time(properties.raw(), H5D_FILL_TIME_NEVER), column.name, Exit::internal);
+  if (column.is_virtual()) {
+    fill_with_nonsense(properties.raw(), column.kind, column.name);
+    map_sources(properties.raw(), space.raw(), column, sources);
+  } else {
+    check(H5Pset_layout(properties.raw(), H5D_CONTIGUOUS), column.name, Exit::internal);
+    check(H5Pset_alloc_time(properties.raw(), H5D_ALLOC_TIME_EARLY), column.name, Exit::internal);
+    check(H5Pset_fill_time(properties.raw(), H5D_FILL_TIME_NEVER), column.name, Exit::internal);
+  }
   check(H5Pset_obj_track_times(properties.raw(), false), column.name, Exit::internal);
   Dataset dataset = own<Dataset>(
       H5Dcreate2(file, column.name.c_str(), type_of(column).raw(), space.raw(), groups, properties.raw(), H5P_DEFAULT),
@@ -108,7 +157,7 @@ std::vector<Dataset> define(hid_t file, const FilePlan& plan) {
   const Properties groups = own<Properties>(H5Pcreate(H5P_LINK_CREATE), plan.format, Exit::internal);
   check(H5Pset_create_intermediate_group(groups.raw(), 1), plan.format, Exit::internal);
   std::vector<Dataset> datasets;
-  for (const ColumnPlan& column : plan.columns) datasets.push_back(create(file, groups.raw(), column));
+  for (const ColumnPlan& column : plan.columns) datasets.push_back(create(file, groups.raw(), column, plan.sources));
   return datasets;
 }
 

@@ -27,9 +27,13 @@ struct ColumnPlan {
   std::int64_t width = 1;
   bool matrix = false;
   std::vector<std::string> names;  // the attribute `names`, if any
+  // A virtual dataset, if any: the rows that each of FilePlan::sources gives in turn, out of its dataset of this name.
+  std::vector<std::int64_t> source_rows{};
 
   std::int64_t row_bytes() const;
-  std::int64_t bytes() const { return rows * row_bytes(); }
+  // Of its data in the file.
+  std::int64_t bytes() const { return is_virtual() ? 0 : rows * row_bytes(); }
+  bool is_virtual() const { return rows > 0 && !source_rows.empty(); }
 };
 
 // A whole file: contiguous datasets (read 2 to 10 times as fast as chunked ones), no times, nothing but what is here.
@@ -39,6 +43,8 @@ struct FilePlan {
   std::int64_t version = 1;
   std::vector<std::pair<std::string, std::string>> attributes;
   std::vector<ColumnPlan> columns;
+  std::vector<std::string> sources{};                           // files of the virtual datasets, relative to this one
+  std::vector<std::pair<std::string, std::int64_t>> numbers{};  // attributes
 };
 
 // The complete file in memory; data[i] holds the bytes of columns[i].

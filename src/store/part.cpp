@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "store/columns.h"
+#include "store/part_file.h"
 #include "thresher/base/check.h"
 
 namespace thresher::store {
@@ -61,12 +62,13 @@ void read_reasons(const hdf5::InputFile& file, Rows& rows) {
 
 }  // namespace
 
-std::string build_part(const Rows& rows, const Columns& columns) {
+std::string build_part(const Rows& rows, const Columns& columns, const std::string& job) {
   check_rows(rows, columns);
   const std::int64_t tokens = columns.per_token ? static_cast<std::int64_t>(rows.token_id.size()) : 0;
   const Reasons reasons = reasons_of(rows);
   const auto rejects = static_cast<std::int64_t>(rows.rejects.size());
   hdf5::FilePlan plan{"thresher-part", 1, {}, plan_columns(columns, rows.count(), tokens)};
+  if (!job.empty()) plan.attributes.emplace_back("job", job);
   plan.columns.push_back({"/reject/document", Kind::i64, rejects, 1, false, {}});
   plan.columns.push_back({"/reject/offsets", Kind::u64, rejects + 1, 1, false, {}});
   plan.columns.push_back({"/reject/text", Kind::u8, static_cast<std::int64_t>(reasons.text.size()), 1, false, {}});
@@ -87,6 +89,10 @@ std::string build_part(const Rows& rows, const Columns& columns) {
   const base::Digest digest = base::digest_of(part);
   part.append(reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size());
   return part;
+}
+
+std::string_view image_of(std::string_view part) {
+  return part.substr(0, part.size() - sizeof(Trailer));
 }
 
 PartInfo read_trailer(std::string_view end, std::int64_t part_bytes, const std::string& name) {
@@ -120,7 +126,7 @@ PartInfo check_part(std::string_view bytes, const std::string& name) {
 
 Rows read_part(std::string_view bytes, const Columns& columns, const std::string& name) {
   const PartInfo info = read_trailer(bytes, static_cast<std::int64_t>(bytes.size()), name);
-  const hdf5::InputFile file(bytes.substr(0, bytes.size() - sizeof(Trailer)), name);
+  const hdf5::InputFile file(image_of(bytes), name);
   if (const Columns found = columns_of(file); !(found == columns)) {
     fail(
         Exit::data,

@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 
+#include "store/hdf5_read.h"
 #include "thresher/base/check.h"
 
 namespace thresher::store {
+
+using base::Exit;
+using base::fail;
 
 std::string part_name(std::int64_t shard) {
   return fmt::format("part-{:08}.h5", shard);
@@ -21,22 +26,43 @@ std::optional<std::int64_t> shard_of(std::string_view name) {
   return shard;
 }
 
-void check_place(const PartInfo& info, const Plan& plan, std::int64_t shard, const std::string& name) {
-  if (shard >= plan.shard_count() || info.shard != shard) {
-    base::fail(base::Exit::data,
-               fmt::format("{} holds shard {}, expected {} of {}", name, info.shard, shard, plan.shard_count()));
+PartInfo trailer_of(base::FileSystem& files, const base::Path& path) {
+  const std::unique_ptr<base::ReadFile> file = files.open(path, base::Links::refuse);
+  std::array<char, 64> end{};
+  if (file->size() < static_cast<std::int64_t>(end.size()))
+    fail(Exit::data, path.string() + " was cut: run the same command again");
+  file->read_at(file->size() - static_cast<std::int64_t>(end.size()), std::as_writable_bytes(std::span(end)));
+  return read_trailer(std::string_view(end.data(), end.size()), file->size(), path.string());
+}
+
+PartReader::PartReader(base::FileSystem& files, base::Path parts, const Plan& plan)
+    : files_(files), parts_(std::move(parts)), plan_(plan), job_(plan.identity()) {}
+
+void PartReader::expect_place(const PartInfo& info, std::int64_t shard) const {
+  const std::string name = path(shard).string();
+  if (shard >= plan_.shard_count() || info.shard != shard) {
+    fail(Exit::data, fmt::format("{} holds shard {}, expected {} of {}", name, info.shard, shard, plan_.shard_count()));
   }
-  const std::int64_t first = plan.shards[static_cast<std::size_t>(shard)];
-  const std::int64_t rows = plan.shards[static_cast<std::size_t>(shard) + 1] - first;
+  const std::int64_t first = plan_.shards[static_cast<std::size_t>(shard)];
+  const std::int64_t rows = plan_.shards[static_cast<std::size_t>(shard) + 1] - first;
   if (info.first != first || info.rows != rows) {
-    base::fail(base::Exit::data, fmt::format("{} holds {} documents from {}, the plan says {} from {}", name, info.rows,
-                                             info.first, rows, first));
+    fail(Exit::data, fmt::format("{} holds {} documents from {}, the plan says {} from {}", name, info.rows, info.first,
+                                 rows, first));
   }
 }
 
-std::string read_checked_part(base::FileSystem& files, const base::Path& path, const Plan& plan, std::int64_t shard) {
-  std::string part = base::read_all(files, path, part_file_limit, base::Links::refuse);
-  check_place(check_part(part, path.string()), plan, shard, path.string());
+PartInfo PartReader::trailer(std::int64_t shard) const {
+  const PartInfo info = trailer_of(files_, path(shard));
+  expect_place(info, shard);
+  return info;
+}
+
+std::string PartReader::read(std::int64_t shard) const {
+  const std::string name = path(shard).string();
+  std::string part = base::read_all(files_, path(shard), part_file_limit, base::Links::refuse);
+  expect_place(check_part(part, name), shard);
+  const auto job = hdf5::InputFile(image_of(part), name).text_attribute("job");
+  if (job && *job != job_) fail(Exit::data, fmt::format("{} is of another job: {}, expected {}", name, *job, job_));
   return part;
 }
 

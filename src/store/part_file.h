@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "thresher/store/run_directory.h"
+#include "thresher/base/file.h"
+#include "thresher/store/plan.h"
+#include "thresher/store/result.h"
 
 namespace thresher::store {
 
@@ -17,10 +19,32 @@ std::string part_name(std::int64_t shard);
 // The other way round; nothing for another name.
 std::optional<std::int64_t> shard_of(std::string_view name);
 
-// Throws base::Error (data) unless the part is the plan's shard `shard`.
-void check_place(const PartInfo& info, const Plan& plan, std::int64_t shard, const std::string& name);
+// The HDF5 file in the bytes of a part.
+std::string_view image_of(std::string_view part);
 
-// The bytes of a part: trailer, digest and place checked. Throws base::Error (data) when it is damaged.
-std::string read_checked_part(base::FileSystem& files, const base::Path& path, const Plan& plan, std::int64_t shard);
+// The trailer of a part file. Throws base::Error (data) when it was cut.
+PartInfo trailer_of(base::FileSystem& files, const base::Path& path);
+
+// The parts of one plan.
+class PartReader {
+ public:
+  // `parts` is the directory; `plan` must outlive the object.
+  PartReader(base::FileSystem& files, base::Path parts, const Plan& plan);
+
+  base::Path path(std::int64_t shard) const { return parts_ / part_name(shard); }
+  // Throws base::Error (data) when it was cut or does not hold the plan's shard.
+  PartInfo trailer(std::int64_t shard) const;
+  // All bytes: trailer, digest, place and job checked. Throws base::Error (data) when the part is damaged or another
+  // job's.
+  std::string read(std::int64_t shard) const;
+
+ private:
+  void expect_place(const PartInfo& info, std::int64_t shard) const;
+
+  base::FileSystem& files_;
+  base::Path parts_;
+  const Plan& plan_;
+  std::string job_;
+};
 
 }  // namespace thresher::store

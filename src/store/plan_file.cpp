@@ -6,6 +6,7 @@
 #include <set>
 
 #include "thresher/base/check.h"
+#include "thresher/base/hash.h"
 
 namespace thresher::store {
 namespace {
@@ -31,6 +32,15 @@ json parse(std::string_view text, const std::string& name) {
 }
 
 }  // namespace
+
+bool Plan::sharded() const {
+  const auto mode = values.find("output_mode");
+  return mode != values.end() && mode->second == "sharded";
+}
+
+std::string Plan::identity() const {
+  return base::digest_of(format_plan(*this)).hex();
+}
 
 std::string format_values(const Plan& plan) {
   return json(plan.values).dump(-1, ' ', false, json::error_handler_t::replace);

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "thresher/store/run_directory.h"
+#include "thresher/store/plan.h"
 
 namespace thresher::store {
 

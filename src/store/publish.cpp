@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "store/columns.h"
-#include "store/json_text.h"
+#include "store/master.h"
 #include "store/part_file.h"
 #include "store/plan_file.h"
+#include "store/tally.h"
 #include "store/text_file.h"
 #include "thresher/base/check.h"
 
@@ -30,22 +30,26 @@ std::int64_t widest_id(Source& corpus) {
   return static_cast<std::int64_t>(width);
 }
 
-// Rows of /token/... in all parts, by their trailers.
-std::int64_t count_tokens(base::FileSystem& files, const base::Path& parts, const Plan& plan) {
-  std::int64_t tokens = 0;
+// What the trailers say.
+std::vector<PartInfo> list_parts(base::FileSystem& files, const PartReader& reader, const Plan& plan) {
+  std::vector<PartInfo> parts;
   for (std::int64_t shard = 0; shard < plan.shard_count(); ++shard) {
-    const base::Path path = parts / part_name(shard);
-    if (!files.exists(path))
-      fail(Exit::internal, fmt::format("shard {} of {} is not committed", shard, plan.shard_count()));
-    const std::unique_ptr<base::ReadFile> file = files.open(path, base::Links::refuse);
-    std::array<char, 64> end{};
-    if (file->size() < static_cast<std::int64_t>(end.size()))
-      fail(Exit::data, path.string() + " was cut: run the same command again");
-    file->read_at(file->size() - static_cast<std::int64_t>(end.size()), std::as_writable_bytes(std::span(end)));
-    const PartInfo info = read_trailer(std::string_view(end.data(), end.size()), file->size(), path.string());
-    check_place(info, plan, shard, path.string());
-    if (__builtin_add_overflow(tokens, info.tokens, &tokens))
-      fail(Exit::data, path.string() + ": more tokens than can be counted");
+    if (!files.exists(reader.path(shard))) {
+      fail(plan.sharded() ? Exit::again : Exit::internal,
+           fmt::format("shard {} of {} is not committed: {} is missing", shard, plan.shard_count(),
+                       reader.path(shard).string()));
+    }
+    parts.push_back(reader.trailer(shard));
+  }
+  return parts;
+}
+
+// Rows of /token/... in all parts.
+std::int64_t count_tokens(const std::vector<PartInfo>& parts) {
+  std::int64_t tokens = 0;
+  for (const PartInfo& part : parts) {
+    if (__builtin_add_overflow(tokens, part.tokens, &tokens))
+      fail(Exit::data, fmt::format("shard {}: more tokens than can be counted", part.shard));
   }
   return tokens;
 }
@@ -59,70 +63,41 @@ hdf5::FilePlan plan_results(const Plan& plan, const Columns& columns, std::int64
   return file;
 }
 
+// Appends to each column of results.h5 that is not virtual.
 class Publication {
  public:
-  Publication(hdf5::ColumnWriter& results, TextFile& rejects, const Columns& columns)
-      : results_(results), rejects_(rejects), columns_(columns) {
+  Publication(hdf5::ColumnWriter& results, TextFile& rejects, const Plan& plan, const Columns& columns)
+      : results_(results), rejects_(rejects), sharded_(plan.sharded()), columns_(columns) {
     constexpr std::uint64_t zero = 0;
     if (columns.per_token) results_.append(1 + offsets_column(columns), std::as_bytes(std::span(&zero, 1)));
   }
 
   void add(Rows rows, const std::vector<std::string>& ids) {
-    add_rejects(rows, ids);
-    add_totals(rows);
+    rejects_.append(reject_lines(rows, ids));
+    add_rows(totals_, rows, columns_);
     for (std::uint64_t& offset : rows.token_offsets) offset += tokens_;
     if (columns_.per_token) tokens_ = rows.token_offsets.back();
     results_.append_text(0, ids);
     const std::vector<std::span<const std::byte>> data = column_bytes(rows, columns_);
     for (std::size_t i = 0; i < data.size(); ++i) {
       const bool is_offsets = columns_.per_token && i == offsets_column(columns_);
-      results_.append(1 + i, is_offsets ? data[i].subspan(sizeof(std::uint64_t)) : data[i]);
+      if (is_offsets)
+        results_.append(1 + i, data[i].subspan(sizeof(std::uint64_t)));
+      else if (!sharded_)
+        results_.append(1 + i, data[i]);
     }
   }
 
   const Totals& totals() const { return totals_; }
 
  private:
-  void add_rejects(const Rows& rows, const std::vector<std::string>& ids);
-  void add_totals(const Rows& rows);
-
   hdf5::ColumnWriter& results_;
   TextFile& rejects_;
+  bool sharded_;
   Columns columns_;
   std::uint64_t tokens_ = 0;
   Totals totals_;
 };
-
-void Publication::add_rejects(const Rows& rows, const std::vector<std::string>& ids) {
-  for (const Rows::Reject& reject : rows.rejects) {
-    const std::int64_t at = reject.document - rows.first;
-    if (at < 0 || at >= rows.count()) {
-      fail(Exit::data,
-           fmt::format("shard {}: reason for document {}, which it does not hold", rows.shard, reject.document));
-    }
-    std::string line = fmt::format("{{\"document\": {}, \"id\": ", reject.document);
-    append_json(line, ids[static_cast<std::size_t>(at)]);
-    line += fmt::format(", \"status\": \"{}\", \"reason\": ", name_of(rows.status[static_cast<std::size_t>(at)]));
-    append_json(line, reject.reason);
-    rejects_.append(line + "}\n");
-  }
-}
-
-// The sum over a shard is made first and then added, so that it does not depend on who scored the shard.
-void Publication::add_totals(const Rows& rows) {
-  double logprob = 0;
-  for (std::size_t i = 0; i < rows.status.size(); ++i) {
-    ++totals_.by_status[static_cast<std::size_t>(rows.status[i])];
-    if (rows.status[i] != Status::ok && rows.status[i] != Status::windowed) continue;
-    totals_.tokens += rows.tokens[i];
-    totals_.bytes += rows.bytes[i];
-    totals_.words += rows.words[i];
-    logprob += rows.logprob[i];
-    if (columns_.pairs) totals_.pairs_greedy += rows.is_greedy[i] != 0;
-  }
-  totals_.documents += rows.count();
-  totals_.logprob += logprob;
-}
 
 }  // namespace
 
@@ -130,15 +105,20 @@ Totals RunDirectory::publish(const Plan& plan, const Columns& columns, Source& c
   if (plan.shards.empty() || plan.shards.front() != 0 || plan.shards.back() != corpus.info().documents) {
     fail(Exit::internal, fmt::format("the plan does not cover the corpus of {} documents", corpus.info().documents));
   }
-  const base::Path parts = directory_ / "parts";
-  const std::int64_t tokens = count_tokens(files_, parts, plan);
-  hdf5::ColumnWriter results(files_, directory_ / "results.h5", plan_results(plan, columns, widest_id(corpus), tokens));
+  const PartReader reader(files_, directory_ / "parts", plan);
+  const std::vector<PartInfo> parts = list_parts(files_, reader, plan);
+  hdf5::FilePlan file = plan_results(plan, columns, widest_id(corpus), count_tokens(parts));
+  const std::size_t result_columns = file.columns.size();
+  if (plan.sharded()) plan_master(file, parts, columns);
+  hdf5::ColumnWriter results(files_, directory_ / "results.h5", std::move(file));
+  if (plan.sharded()) write_table(results, result_columns, parts);
   TextFile rejects(files_, directory_ / "rejects.jsonl");
-  Publication publication(results, rejects, columns);
-  for (std::int64_t shard = 0; shard < plan.shard_count(); ++shard) {
-    const base::Path path = parts / part_name(shard);
-    const std::string part = read_checked_part(files_, path, plan, shard);
-    Rows rows = read_part(part, columns, path.string());
+  Publication publication(results, rejects, plan, columns);
+  for (const PartInfo& info : parts) {
+    const std::string part = reader.read(info.shard), name = reader.path(info.shard).string();
+    if (read_trailer(part, static_cast<std::int64_t>(part.size()), name).digest != info.digest)
+      fail(Exit::data, name + " was replaced while it was read: run the same command again");
+    Rows rows = read_part(part, columns, name);
     const std::vector<std::string> ids = corpus.ids(rows.first, rows.count());
     publication.add(std::move(rows), ids);
   }

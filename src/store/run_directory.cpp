@@ -55,7 +55,7 @@ void refuse_foreign(base::FileSystem& files, const base::Path& directory) {
 }  // namespace
 
 RunDirectory::RunDirectory(base::FileSystem& files, base::Path directory)
-    : files_(files), directory_(std::move(directory)) {
+    : files_(files), directory_(std::move(directory)), writer_(files_, directory_) {
   files_.make_directories(directory_);
   refuse_foreign(files_, directory_);
   lock_ = files_.lock(directory_ / "lock");
@@ -119,12 +119,13 @@ void RunDirectory::settle(const Plan& plan) {
 std::vector<bool> RunDirectory::committed(const Plan& plan) {
   std::vector<bool> done(static_cast<std::size_t>(plan.shard_count()), false);
   const base::Path parts = directory_ / "parts";
+  const PartReader reader(files_, parts, plan);
   for (const std::string& name : files_.list(parts)) {
     if (is_temporary(name)) files_.remove(parts / name);
     const std::optional<std::int64_t> shard = shard_of(name);
     if (!shard) continue;
     try {
-      read_checked_part(files_, parts / name, plan, *shard);
+      reader.read(*shard);
       done[static_cast<std::size_t>(*shard)] = true;
     } catch (const base::Error& error) {
       if (error.code() != Exit::data) throw;
@@ -142,46 +143,6 @@ std::vector<bool> RunDirectory::committed(const Plan& plan) {
 void RunDirectory::commit(std::int64_t shard, std::string_view part) {
   const Part one(shard, part);
   commit(std::span(&one, 1));
-}
-
-void RunDirectory::commit(std::span<const Part> parts) {
-  std::vector<base::Path> temporaries;
-  try {
-    std::vector<std::unique_ptr<base::WriteFile>> open;
-    for (const auto& [shard, part] : parts) {
-      const base::Path path = directory_ / "parts" / part_name(shard);
-      const PartInfo info = read_trailer(part, static_cast<std::int64_t>(part.size()), path.string());
-      if (info.shard != shard)
-        fail(Exit::internal, fmt::format("{}: the part is of shard {}", path.string(), info.shard));
-      temporaries.push_back(base::temporary_name(path));
-      open.push_back(files_.create(temporaries.back()));
-      open.back()->write_at(0, std::as_bytes(std::span(part)));
-    }
-    // All are written before the first sync, which brings the file system's journal along for the others.
-    for (const auto& file : open) file->sync();
-    for (std::size_t i = 0; i < parts.size(); ++i) settle_part(temporaries[i], parts[i]);
-  } catch (...) {
-    for (const base::Path& temporary : temporaries) base::remove_quietly(files_, temporary);
-    throw;
-  }
-  files_.sync_directory(directory_ / "parts");
-}
-
-// Gives a synced part its name.
-void RunDirectory::settle_part(const base::Path& temporary, const Part& part) {
-  const base::Path path = directory_ / "parts" / part_name(part.first);
-  if (!files_.link(temporary, path)) {
-    const std::string there = base::read_all(files_, path, part_file_limit, Links::refuse);
-    if (there != part.second) {
-      fail(Exit::internal,
-           fmt::format(
-               "shard {} was scored twice with different results: {} has digest {}, the new part {}; the two runs "
-               "differ in the program or the machine's kind",
-               part.first, path.string(), check_part(there, path.string()).digest.hex(),
-               check_part(part.second, path.string()).digest.hex()));
-    }
-  }
-  files_.remove(temporary);
 }
 
 void RunDirectory::write(const std::string& name, std::string_view content) {

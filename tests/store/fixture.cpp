@@ -90,6 +90,24 @@ store::Rows small_rows(const store::Plan& plan, std::int64_t shard, const store:
   return rows;
 }
 
+store::Totals small_run(base::FileSystem& files, const base::Path& directory, const store::Plan& plan,
+                        const store::Columns& columns) {
+  SmallCorpus corpus(plan.shards.back());
+  store::RunDirectory run(files, directory);
+  run.settle(plan);
+  const std::vector<bool> done = run.committed(plan);
+  for (std::int64_t shard = 0; shard < plan.shard_count(); ++shard) {
+    if (!done[static_cast<std::size_t>(shard)])
+      run.commit(shard, store::build_part(small_rows(plan, shard, columns), columns, plan.identity()));
+  }
+  return run.publish(plan, columns, corpus);
+}
+
+store::Plan sharded(store::Plan plan) {
+  plan.values["output_mode"] = "sharded";
+  return plan;
+}
+
 bool says(const base::Error& error, base::Exit code, const std::vector<std::string>& words) {
   const std::string text = error.what();
   bool all = error.code() == code;

@@ -47,6 +47,13 @@ store::Plan small_plan(std::int64_t documents, std::int64_t size);
 // Rows of one shard of the plan: document d has d % 4 scored tokens, and every fifth is rejected. The same each time.
 store::Rows small_rows(const store::Plan& plan, std::int64_t shard, const store::Columns& columns);
 
+// A finished run of the small corpus in `directory`: every part committed and published. Gives the totals.
+store::Totals small_run(base::FileSystem& files, const base::Path& directory, const store::Plan& plan,
+                        const store::Columns& columns);
+
+// The plan with "output_mode" sharded.
+store::Plan sharded(store::Plan plan);
+
 // True if the error has this code and its message holds every one of the words; else prints what it is.
 bool says(const base::Error& error, base::Exit code, const std::vector<std::string>& words);
 

@@ -47,6 +47,37 @@ def read(folder):
         assert f["is_greedy"][:3].tolist() == [1, 0, 1]
 
 
+def same(folder):
+    """A sharded results.h5 and a gathered one of the same rows."""
+    with h5py.File(folder + "/sharded/results.h5", "r") as a, h5py.File(folder + "/gathered/results.h5", "r") as b:
+        names = []
+        b.visititems(lambda name, thing: names.append(name) if isinstance(thing, h5py.Dataset) else None)
+        assert len(names) > 4
+        for name in names:
+            assert a[name].dtype == b[name].dtype and a[name].shape == b[name].shape, name
+            assert a[name][...].tobytes() == b[name][...].tobytes(), name
+        for name in ("id", "token/offsets"):
+            assert name not in a or not a[name].is_virtual, name
+        assert a["logprob"].is_virtual == (len(a["logprob"]) > 0)
+        for source in a["logprob"].virtual_sources() if a["logprob"].is_virtual else []:
+            assert source.file_name.startswith("parts/part-"), source
+        assert list(a["status"].attrs["names"]) == list(b["status"].attrs["names"])
+        assert a.attrs["format"] == b.attrs["format"] and a.attrs["version"] == b.attrs["version"]
+        assert a["parts/rows"][:].sum() == len(a["id"])
+
+
+def holes(folder):
+    """A sharded results.h5 whose part 1 (documents 7 to 13) has gone: nothing there looks like a result."""
+    with h5py.File(folder + "/sharded/results.h5", "r") as f:
+        assert np.isnan(f["logprob"][7:14]).all() and (f["status"][7:14] == 255).all()
+        for name in ("tokens", "bytes", "words"):
+            assert (f[name][7:14] == -1).all() and (f[name][:7] >= 0).all() and (f[name][14:] >= 0).all()
+        a, b = f["token/offsets"][7], f["token/offsets"][14]
+        assert b > a and np.isnan(f["token/logprob"][a:b]).all() and np.isnan(f["token/top_logprob"][a:b]).all()
+        assert (f["token/id"][a:b] == 2**32 - 1).all() and (f["token/rank"][a:b] == -1).all()
+        assert np.isfinite(f["token/logprob"][:a]).all() and np.isfinite(f["token/logprob"][b:]).all()
+
+
 if __name__ == "__main__":
-    {"write": write, "read": read}[sys.argv[1]](sys.argv[2])
+    {"write": write, "read": read, "same": same, "holes": holes}[sys.argv[1]](sys.argv[2])
     print("read_with_h5py: good")

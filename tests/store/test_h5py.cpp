@@ -1,43 +1,20 @@
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
 
 #include "store/fixture.h"
+#include "store/python.h"
 #include "thresher/store/import.h"
 
 using namespace thresher;
 using tests::Folder;
-
-namespace {
-
-// The first Python that has h5py; Debian's own may hide behind another one.
-const std::string& python_with_h5py() {
-  static const std::string found = [] {
-    for (const std::string name : {"python3", "/usr/bin/python3"}) {
-      if (std::system((name + " -c 'import h5py' 2>/dev/null").c_str()) == 0) return name;
-    }
-    BOOST_TEST_MESSAGE("not run: python3-h5py is not installed");
-    return std::string();
-  }();
-  return found;
-}
-
-bool have_h5py() {
-  return !python_with_h5py().empty();
-}
-bool python(const std::string& arguments) {
-  return std::system((python_with_h5py() + " " + arguments).c_str()) == 0;
-}
-
-const std::string script = std::string(THRESHER_SOURCE_DIR) + "/tests/store/read_with_h5py.py ";
-
-}  // namespace
+using tests::have_h5py;
+using tests::python;
 
 BOOST_AUTO_TEST_SUITE(h5py)
 
 BOOST_AUTO_TEST_CASE(corpora_that_users_write) {
   if (!have_h5py()) return;
   const Folder folder;
-  BOOST_REQUIRE(python(script + "write " + folder.path().string()));
+  BOOST_REQUIRE(python("write", folder.path()));
   const std::vector<std::string> texts{"one", "zwei \xc3\xbc", "", "tr\xc3\xa8s long"};
   const std::vector<std::pair<std::string, std::vector<std::string>>> files{
       {"three_lines.h5", {"a", "b", "\xc3\xa7", "d"}},
@@ -73,7 +50,24 @@ BOOST_AUTO_TEST_CASE(files_that_we_write) {
   }
   run.publish(plan, columns, corpus);
   base::real_files().rename(folder / "run/results.h5", folder / "results.h5");
-  BOOST_TEST(python(script + "read " + folder.path().string()));
+  BOOST_TEST(python("read", folder.path()));
+}
+
+BOOST_AUTO_TEST_CASE(sharded_results_read_like_gathered_ones) {
+  if (!have_h5py()) return;
+  for (const store::Columns& columns : {store::Columns{}, store::Columns{true, false, 0},
+                                        store::Columns{false, true, 0}, store::Columns{true, true, 2}}) {
+    for (const std::int64_t documents : {0, 1, 23}) {
+      const Folder folder;
+      const store::Plan plan = tests::small_plan(documents, 7);
+      tests::small_run(base::real_files(), folder / "gathered", plan, columns);
+      tests::small_run(base::real_files(), folder / "sharded", tests::sharded(plan), columns);
+      BOOST_TEST(python("same", folder.path()));
+      if (columns.top_k == 0 || documents < 23) continue;
+      base::real_files().remove(folder / "sharded/parts/part-00000001.h5");
+      BOOST_TEST(python("holes", folder.path()));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

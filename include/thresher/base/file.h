@@ -81,7 +81,7 @@ FileSystem& real_files();
 // The whole content of a file; throws Error (data) when it is larger than `limit`.
 std::string read_all(FileSystem& files, const Path& path, std::int64_t limit, Links links = Links::follow);
 
-// ".<name>.<process>.<attempt>.tmp" beside `path`, another one at each call.
+// ".<name>.<process>.<attempt>.tmp" beside `path`, another one at each call and in each process of any host.
 Path temporary_name(const Path& path);
 
 // For cleaning up after an error: what fails here is not reported.

@@ -61,8 +61,9 @@ struct PartInfo {
 };
 
 // The complete bytes of a part file: an HDF5 image (built in memory, no disk, object times off) and its trailer. Equal
-// rows give equal bytes.
-std::string build_part(const Rows& rows, const Columns& columns);
+// rows give equal bytes. `job` is Plan::identity(): a part that names another plan's is never taken for this job's,
+// whoever wrote it; without it only shard and documents are compared.
+std::string build_part(const Rows& rows, const Columns& columns, const std::string& job = {});
 
 // Reads the trailer alone: `end` holds the last 64 bytes, or more, of a part of `part_bytes` bytes.
 PartInfo read_trailer(std::string_view end, std::int64_t part_bytes, const std::string& name);

@@ -2,28 +2,19 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "thresher/base/file.h"
 #include "thresher/store/document.h"
+#include "thresher/store/part_writer.h"
+#include "thresher/store/plan.h"
 #include "thresher/store/result.h"
 
 namespace thresher::store {
-
-// Everything that changes the bytes of the results, as named values ("model", "dtype", "window", ...).
-struct Plan {
-  std::map<std::string, std::string> values;
-  std::vector<std::int64_t> shards;  // first document of each shard, and the number of documents at the end
-
-  std::int64_t shard_count() const { return static_cast<std::int64_t>(shards.size()) - 1; }
-};
 
 // Corpus totals, summed over shards in shard order whatever the job's layout was.
 struct Totals {
@@ -53,18 +44,19 @@ class RunDirectory {
   void settle(const Plan& plan);
 
   // Lists the committed parts and checks each trailer and digest against the plan, removes attempts left over by dead
-  // processes and damaged parts (logged; they are scored again). Element s tells whether shard s is committed.
+  // processes and damaged parts (logged; they are scored again). Element s tells whether shard s is committed. To be
+  // called before any PartWriter is made: it cannot tell a writer at work from a dead one. (A process of an earlier job
+  // that still writes, on a machine that was cut off, fails at its next commit because its file has gone.)
   std::vector<bool> committed(const Plan& plan);
 
-  // Commits parts, as shard and bytes: temporary names, sync, link, one sync of parts/. They are durable when this
-  // returns; several at once cost little more than one. If a shard is already committed: equal bytes are fine,
-  // different ones throw base::Error (internal) naming both. May be called from several threads.
-  using Part = std::pair<std::int64_t, std::string_view>;
-  void commit(std::span<const Part> parts);
+  // As PartWriter's.
+  using Part = PartWriter::Part;
+  void commit(std::span<const Part> parts) { writer_.commit(parts); }
   void commit(std::int64_t shard, std::string_view part);
 
-  // Checks every part against the plan and writes results.h5 (documents in order), then rejects.jsonl. Idempotent.
-  // Removes neither parts nor anything else.
+  // Checks every part against the plan and writes results.h5, then rejects.jsonl: all rows in document order, or, when
+  // the plan is sharded, virtual datasets over the parts and the table that readers check them by. Idempotent. Removes
+  // neither parts nor anything else. Holds one part in memory at a time.
   Totals publish(const Plan& plan, const Columns& columns, Source& corpus);
 
   // Small files by name ("summary.json"), replaced atomically.
@@ -75,10 +67,10 @@ class RunDirectory {
 
  private:
   void clear_parts();
-  void settle_part(const base::Path& temporary, const Part& part);
 
   base::FileSystem& files_;
   base::Path directory_;
+  PartWriter writer_;
   std::unique_ptr<base::FileLock> lock_;
 };
 

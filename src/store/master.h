@@ -1,0 +1,31 @@
+// A sharded results.h5: virtual datasets over the parts, and the table that they are checked by.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "store/hdf5_write.h"
+#include "thresher/store/result.h"
+
+namespace thresher::store {
+
+// Attribute of such a file; a gathered one has none.
+inline constexpr const char* master_version_name = "parts_version";
+inline constexpr std::int64_t newest_master_version = 1;
+
+// "parts/part-00000012.h5", as the virtual datasets name it.
+std::string source_name(std::int64_t shard);
+
+// Columns of the table, one row for each part, as they follow the columns of results.
+enum class TableColumn : std::uint8_t { name, first, rows, tokens, digest };
+inline constexpr std::size_t table_columns = 5;
+
+// Makes `file`, a plan of gathered results, one over these parts.
+void plan_master(hdf5::FilePlan& file, const std::vector<PartInfo>& parts, const Columns& columns);
+
+// Writes the table; its columns begin at `at`.
+void write_table(hdf5::ColumnWriter& writer, std::size_t at, const std::vector<PartInfo>& parts);
+
+}  // namespace thresher::store
