@@ -1,12 +1,11 @@
 #include "thresher/comm/mailbox.h"
 
-#include <algorithm>
-#include <chrono>
 #include <deque>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <utility>
+
+#include "comm/waiting.h"
 
 namespace thresher::comm {
 namespace {
@@ -37,11 +36,11 @@ class SelfMailbox : public Mailbox {
 }  // namespace
 
 Message Mailbox::take(Channel channel) {
-  std::chrono::microseconds nap{20};
+  Patience patience;
   for (;;) {
+    throw_if_cancelled();
     if (auto message = poll(channel)) return std::move(*message);
-    std::this_thread::sleep_for(nap);
-    nap = std::min(nap * 2, std::chrono::microseconds{1000});
+    patience.pause();
   }
 }
 

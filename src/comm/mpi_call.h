@@ -3,8 +3,10 @@
 
 #include <mpi.h>
 
+#include <memory>
 #include <source_location>
 
+#include "comm/waiting.h"
 #include "thresher/base/check.h"
 
 namespace thresher::comm {
@@ -18,17 +20,27 @@ inline void check(int code, std::source_location where = std::source_location::c
   base::fail(base::Exit::internal, "MPI: " + std::string(text, static_cast<std::size_t>(length)), where);
 }
 
-// A communicator of one's own over all processes, so that messages never meet somebody else's.
+// Owner of a communicator, so that messages never meet somebody else's. Freeing is collective in MPI's book; after
+// cancel() it is left.
 class OwnComm {
  public:
-  OwnComm() { check(MPI_Comm_dup(MPI_COMM_WORLD, &comm_)); }
-  ~OwnComm() { MPI_Comm_free(&comm_); }
+  explicit OwnComm(MPI_Comm comm) : comm_(comm) {}
+  ~OwnComm() {
+    std::lock_guard lock(mpi_lock());
+    if (!cancelled()) MPI_Comm_free(&comm_);
+  }
   OwnComm(const OwnComm&) = delete;
   OwnComm& operator=(const OwnComm&) = delete;
   MPI_Comm raw() const { return comm_; }
 
  private:
-  MPI_Comm comm_ = MPI_COMM_NULL;
+  MPI_Comm comm_;
 };
+
+// A copy of MPI_COMM_WORLD. Collective. MPI's own call cannot be ended and holds the lock, so all ranks meet first.
+std::shared_ptr<const OwnComm> own_world();
+
+// Tags on MPI_COMM_WORLD.
+enum WorldTag : int { start_tag = 1, leave_tag = 2 };
 
 }  // namespace thresher::comm

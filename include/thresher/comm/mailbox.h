@@ -31,7 +31,7 @@ class Mailbox {
   // Waits until everything posted has left.
   virtual void flush() = 0;
 
-  // Waits for a message: polls, sleeping up to a millisecond in between.
+  // Waits for a message: polls, sleeping up to a millisecond in between. comm::cancel() ends it, and flush().
   Message take(Channel channel);
 };
 

@@ -1,0 +1,62 @@
+#include "comm/waiting.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <thread>
+
+#include "thresher/comm/ending.h"
+
+namespace thresher::comm {
+namespace {
+
+// Never destroyed: threads may wait until the process is gone.
+struct Ending {
+  std::mutex mutex;
+  std::optional<base::Error> reason;
+  std::atomic<bool> set{false};
+};
+
+Ending& ending() {
+  static Ending* const ending = new Ending;
+  return *ending;
+}
+
+}  // namespace
+
+void cancel(const base::Error& reason) {
+  std::lock_guard lock(ending().mutex);
+  if (ending().reason) return;
+  ending().reason = reason;
+  ending().set = true;
+}
+
+bool cancelled() {
+  return ending().set;
+}
+
+void throw_if_cancelled() {
+  if (!cancelled()) return;
+  std::lock_guard lock(ending().mutex);
+  throw base::Error(*ending().reason);
+}
+
+std::mutex& mpi_lock() {
+  static std::mutex* const mutex = new std::mutex;
+  return *mutex;
+}
+
+void Patience::pause() {
+  using std::chrono::microseconds;
+  const auto waited = std::chrono::steady_clock::now() - start_;
+  if (waited < microseconds{50}) {
+    sched_yield();
+    return;
+  }
+  const auto nap = std::chrono::duration_cast<microseconds>(waited) / 16;
+  std::this_thread::sleep_for(std::clamp(nap, microseconds{20}, microseconds{1000}));
+}
+
+}  // namespace thresher::comm

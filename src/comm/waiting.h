@@ -1,0 +1,42 @@
+// How this floor waits: in short looks, so that other threads get at MPI in between and cancel() ends it.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+
+namespace thresher::comm {
+
+// MPI_THREAD_SERIALIZED: this process's one lock around every MPI call. Never held while waiting.
+std::mutex& mpi_lock();
+
+bool cancelled();
+// Throws cancel()'s reason.
+void throw_if_cancelled();
+
+// Pauses between looks at something that takes unknown time: yields for 50 us, then naps for a sixteenth of the time
+// waited so far, so that naps prolong a wait by 6 % at most, but no less than 20 us and no more than 1 ms.
+class Patience {
+ public:
+  void pause();
+  // Something happened: start over.
+  void reset() { start_ = std::chrono::steady_clock::now(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Until done(), called under the lock, is true.
+template <class Done>
+void wait(Done done) {
+  Patience patience;
+  for (;;) {
+    throw_if_cancelled();
+    {
+      std::lock_guard lock(mpi_lock());
+      if (done()) return;
+    }
+    patience.pause();
+  }
+}
+
+}  // namespace thresher::comm
