@@ -126,7 +126,7 @@ void Workbench::rows_steps() {
   const Tensor table = values(dtype_, std::min<std::int64_t>(shape_.vocabulary, 32768), shape_.width);
   const Tensor gain = values(DType::f32, 1, shape_.width),
                ids = integers(tokens, [&](auto t) { return t * 7919 % table.rows; });
-  step("embed", 1, 0, bytes_of(normed) + bytes_of(residual), [&] { device_.embed(ids, table, residual); });
+  step("embed", 1, 0, bytes_of(normed) + bytes_of(residual), [&] { device_.embed(ids, table, 0, residual); });
   step("norm", 2 * shape_.layers + 1, 0, bytes_of(normed) + bytes_of(residual),
        [&] { device_.norm(residual, {}, gain, 1e-5f, normed); });
 

@@ -59,14 +59,14 @@ void TracingDevice::download(const Tensor& device, const Tensor& host) {
   timed("download", 0, bytes_of(device), [&] { inner_.download(device, host); });
 }
 
-std::unique_ptr<Weight> TracingDevice::pack(const Tensor& matrix, DType dtype) {
+std::unique_ptr<Weight> TracingDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) {
   std::unique_ptr<Weight> weight;
-  timed("pack", 0, bytes_of(matrix), [&] { weight = inner_.pack(matrix, dtype); });
+  timed("pack", 0, bytes_of(matrix), [&] { weight = inner_.pack(matrix, dtype, cuts); });
   return weight;
 }
 
-void TracingDevice::embed(const Tensor& ids, const Tensor& table, const Tensor& out) {
-  timed("embed", 0, 2 * bytes_of(out), [&] { inner_.embed(ids, table, out); });
+void TracingDevice::embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) {
+  timed("embed", 0, 2 * bytes_of(out), [&] { inner_.embed(ids, table, first_id, out); });
   dump("embed", out);
 }
 
@@ -83,6 +83,11 @@ void TracingDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& 
   const double bytes = bytes_of(x) + static_cast<double>(weight.bytes()) + bytes_of(out) * (accumulate ? 2 : 1);
   timed("matmul", flop, bytes, [&] { inner_.matmul(x, weight, bias, accumulate, out); });
   dump("matmul", out);
+}
+
+void TracingDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
+  timed("add", 0, bytes_of(x) + 2 * bytes_of(out), [&] { inner_.add(x, bias, out); });
+  dump("add", out);
 }
 
 void TracingDevice::rope(const Tensor& x, const RopeOptions& options) {
@@ -107,11 +112,20 @@ void TracingDevice::gate(const Tensor& x, Activation activation, const Tensor& o
   dump("gate", out);
 }
 
-void TracingDevice::score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) {
+void TracingDevice::target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets,
+                                  std::int64_t first_id, const Tensor& out) {
+  timed("target_logits", 0, 2 * bytes_of(hidden), [&] { inner_.target_logits(hidden, head, targets, first_id, out); });
+  dump("target_logits", out);
+}
+
+void TracingDevice::score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
+                          const ScoreParts& parts) {
   const double flop = 2.0 * static_cast<double>(hidden.elements()) * static_cast<double>(head.outputs());
   timed("score", flop, bytes_of(hidden) + static_cast<double>(head.bytes()),
-        [&] { inner_.score(hidden, head, targets, out); });
-  for (const Tensor& output : {out.logprob, out.rank, out.entropy, out.top_id, out.top_logprob}) dump("score", output);
+        [&] { inner_.score(hidden, head, question, parts); });
+  for (const Tensor& output :
+       {parts.reference, parts.sum, parts.weighted, parts.above, parts.found, parts.top_id, parts.top_logit})
+    dump("score", output);
 }
 
 }  // namespace thresher::device

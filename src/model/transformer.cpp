@@ -178,7 +178,7 @@ void Transformer::score(const PackedBatch& batch, ScoredTokens& out) {
                            .gain = {},
                            .epsilon = parts.config.norm_epsilon},
                   .norm_epsilon = parts.config.norm_epsilon};
-  parts.device.embed(exchange.ids, parts.weights.table, residual);
+  parts.device.embed(exchange.ids, parts.weights.table, 0, residual);
   parts.run_blocks(0, parts.config.layers, pass, residual);
   parts.run_head(exchange, residual, out);
 }

@@ -66,7 +66,7 @@ void check_embed(Device& device) {
       Grid table(device, dtype, 50, width), ids(device, DType::i32, 1, 33), out(device, DType::f32, 33, width, 3);
       table.random(generator);
       ids.fill([](auto, auto c) { return static_cast<double>(c * 31 % 50); });
-      device.embed(ids.view(), table.view(), out.view());
+      device.embed(ids.view(), table.view(), 0, out.view());
       compare(
           out.read(), 0, 0, [&](auto r, auto c) { return table.at(r * 31 % 50, c); }, "embed");
     }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "thresher/base/half.h"
@@ -15,7 +17,8 @@ using device::AttendOptions;
 using device::Buffer;
 using device::DType;
 using device::RopeOptions;
-using device::ScoreOutput;
+using device::ScoreParts;
+using device::ScoreQuestion;
 using device::Sequences;
 using device::Tensor;
 
@@ -79,13 +82,16 @@ class NaiveDevice : public device::Device {
   void download(const Tensor& from, const Tensor& to) override { upload(from, to); }
   void finish() override {}
   void reserve(std::int64_t, std::int64_t, std::int64_t) override {}
-  std::unique_ptr<device::Weight> pack(const Tensor& matrix, DType) override {
+  std::unique_ptr<device::Weight> pack(const Tensor& matrix, DType, std::span<const std::int64_t>) override {
     return std::make_unique<NaiveWeight>(matrix);
   }
 
-  void embed(const Tensor& ids, const Tensor& table, const Tensor& out) override {
-    for (std::int64_t r = 0; r < out.rows; ++r)
-      for (std::int64_t c = 0; c < out.columns; ++c) store(out, r, c, value(table, ids.as<std::int32_t>()[r], c));
+  void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override {
+    for (std::int64_t r = 0; r < out.rows; ++r) {
+      const std::int64_t id = ids.as<std::int32_t>()[r] - first_id;
+      for (std::int64_t c = 0; c < out.columns; ++c)
+        store(out, r, c, id >= 0 && id < table.rows ? value(table, id, c) : 0);
+    }
   }
 
   void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override {
@@ -105,6 +111,12 @@ class NaiveDevice : public device::Device {
       for (std::int64_t c = 0; c < out.columns; ++c)
         store(out, r, c,
               matrix.product(x, r, c) + (bias ? value(bias, 0, c) : 0) + (accumulate ? value(out, r, c) : 0));
+  }
+
+  void add(const Tensor& x, const Tensor& bias, const Tensor& out) override {
+    for (std::int64_t r = 0; r < out.rows; ++r)
+      for (std::int64_t c = 0; c < out.columns; ++c)
+        store(out, r, c, value(x, r, c) + (bias ? value(bias, 0, c) : 0) + value(out, r, c));
   }
 
   void rope(const Tensor& x, const RopeOptions& options) override {
@@ -147,22 +159,41 @@ class NaiveDevice : public device::Device {
         store(out, r, c, activate(value(x, r, c), activation) * value(x, r, c + out.columns));
   }
 
-  void score(const Tensor& hidden, const device::Weight& head, const Tensor& targets, const ScoreOutput& out) override {
-    const auto& matrix = dynamic_cast<const NaiveWeight&>(head);
-    std::vector<double> logits(static_cast<std::size_t>(head.outputs()));
+  void target_logits(const Tensor& hidden, const device::Weight& head, const Tensor& targets, std::int64_t first_id,
+                     const Tensor& out) override {
     for (std::int64_t r = 0; r < hidden.rows; ++r) {
-      for (std::int64_t c = 0; c < head.outputs(); ++c)
-        logits[static_cast<std::size_t>(c)] = matrix.product(hidden, r, c);
-      score_one(logits, r, targets.as<std::int32_t>()[r], out);
+      const std::int64_t column = targets.as<std::int32_t>()[r] - first_id;
+      const bool here = column >= 0 && column < head.outputs();
+      store(out, 0, r, here ? dynamic_cast<const NaiveWeight&>(head).product(hidden, r, column) : 0);
     }
   }
+
+  void score(const Tensor& hidden, const device::Weight& head, const ScoreQuestion& question,
+             const ScoreParts& parts) override {
+    const auto& matrix = dynamic_cast<const NaiveWeight&>(head);
+    target_logits(hidden, head, question.targets, question.first_id, parts.found);
+    std::vector<float> logits(static_cast<std::size_t>(head.outputs()));
+    for (std::int64_t r = 0; r < hidden.rows; ++r) {
+      for (std::int64_t c = 0; c < head.outputs(); ++c)
+        logits[static_cast<std::size_t>(c)] = static_cast<float>(matrix.product(hidden, r, c));
+      for (std::size_t s = 0; s + 1 < question.cuts.size(); ++s)
+        sum_segment(std::span(logits).subspan(static_cast<std::size_t>(question.cuts[s]),
+                                              static_cast<std::size_t>(question.cuts[s + 1] - question.cuts[s])),
+                    static_cast<std::int64_t>(s), r, parts);
+      rank_row(logits, r, question, parts);
+    }
+  }
+  using device::Device::pack;
+  using device::Device::score;
   device::ScoreTime score_time() const override { return {}; }
   double measure_peak(DType, double) override { return 0; }
 
  private:
   static void attend_one(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t start, std::int64_t t,
                          std::int64_t h, const AttendOptions& options, const Tensor& out) {
-    const std::int64_t size = options.head_size, group = h / (options.query_heads / options.kv_heads);
+    const std::int64_t size = options.head_size;
+    const std::int64_t shared = options.group > 0 ? options.group : options.query_heads / options.kv_heads;
+    const std::int64_t group = (h + options.skipped) / shared;
     const std::int64_t first = options.window > 0 ? std::max(start, t - options.window + 1) : start;
     std::vector<double> weights;
     double sum = 0;
@@ -181,28 +212,41 @@ class NaiveDevice : public device::Device {
     }
   }
 
-  static void score_one(const std::vector<double>& logits, std::int64_t r, std::int32_t target,
-                        const ScoreOutput& out) {
-    const double greatest = *std::max_element(logits.begin(), logits.end());
-    double sum = 0, weighted = 0;
-    for (const double logit : logits) {
-      sum += std::exp(logit - greatest);
-      weighted += std::exp(logit - greatest) * logit;
+  static void sum_segment(std::span<const float> logits, std::int64_t segment, std::int64_t r,
+                          const ScoreParts& parts) {
+    const auto power = [](float logit) { return static_cast<double>(logit) * static_cast<double>(device::log2_e); };
+    double greatest = -std::numeric_limits<double>::infinity(), sum = 0, weighted = 0;
+    for (const float logit : logits) greatest = std::max(greatest, power(logit));
+    const double reference = static_cast<float>(greatest);
+    for (const float logit : logits) {
+      const double t = power(logit) - reference;
+      sum += std::exp2(t);
+      weighted += std::exp2(t) * t;
     }
-    const double total = greatest + std::log(sum);
+    store(parts.reference, segment, r, reference);
+    store(parts.sum, segment, r, sum);
+    if (parts.weighted) store(parts.weighted, segment, r, weighted);
+  }
+
+  static void rank_row(const std::vector<float>& logits, std::int64_t r, const ScoreQuestion& question,
+                       const ScoreParts& parts) {
     std::vector<std::int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-      return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
-    });
-    store(out.logprob, 0, r, logits[static_cast<std::size_t>(target)] - total);
-    store(out.entropy, 0, r, total - weighted / sum);
-    out.rank.as<std::int32_t>()[r] =
-        static_cast<std::int32_t>(std::find(order.begin(), order.end(), target) - order.begin());
-    for (std::int64_t i = 0; out.top_id && i < out.top_id.columns; ++i) {
-      const std::int32_t id = order[static_cast<std::size_t>(i)];
-      out.top_id.row<std::int32_t>(r)[i] = id;
-      store(out.top_logprob, r, i, logits[static_cast<std::size_t>(id)] - total);
+    const auto logit = [&](std::int32_t column) { return logits[static_cast<std::size_t>(column)]; };
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
+    if (question.target_logits) {
+      const float target = question.target_logits.as<float>()[r];
+      const std::int64_t column = question.targets.as<std::int32_t>()[r] - question.first_id;
+      parts.above.as<std::int32_t>()[r] =
+          static_cast<std::int32_t>(std::count_if(order.begin(), order.end(), [&](std::int32_t c) {
+            return logit(c) > target || (logit(c) == target && c < column);
+          }));
+    }
+    for (std::int64_t i = 0; parts.top_id && i < parts.top_id.columns; ++i) {
+      const bool there = i < static_cast<std::int64_t>(order.size());
+      const std::int32_t column = there ? order[static_cast<std::size_t>(i)] : -1;
+      parts.top_id.row<std::int32_t>(r)[i] = there ? column + static_cast<std::int32_t>(question.first_id) : -1;
+      parts.top_logit.row<float>(r)[i] = there ? logit(column) : -std::numeric_limits<float>::infinity();
     }
   }
 };

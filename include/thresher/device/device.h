@@ -9,8 +9,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
+#include "thresher/device/softmax.h"
 #include "thresher/tensor/buffer.h"
 #include "thresher/tensor/tensor.h"
 
@@ -47,12 +49,38 @@ struct RopeOptions {
   float epsilon = 0;  // of that norm
 };
 
+// Of the heads that are here: query head h reads kv head (h + skipped) / group. A head's bits do not depend on which
+// others are here.
 struct AttendOptions {
   std::int64_t query_heads = 0;
-  std::int64_t kv_heads = 0;  // divides query_heads; query head h reads kv head h / (query_heads / kv_heads)
+  std::int64_t kv_heads = 0;
   std::int64_t head_size = 0;
-  float scale = 0;          // factor of q.k, usually 1 / sqrt(head_size)
-  std::int64_t window = 0;  // a token sees itself and the window - 1 tokens before it; 0 = all
+  float scale = 0;           // factor of q.k, usually 1 / sqrt(head_size)
+  std::int64_t window = 0;   // a token sees itself and the window - 1 tokens before it; 0 = all
+  std::int64_t group = 0;    // query heads that share a kv head; 0 = query_heads / kv_heads, which has to divide
+  std::int64_t skipped = 0;  // query heads of the first group that are not here, less than `group`
+};
+
+// What `score` is asked about rows of hidden states, by a head that may hold a part of the vocabulary only.
+struct ScoreQuestion {
+  Tensor targets;             // i32, 1 x rows; ids of the whole vocabulary, those elsewhere too
+  std::int64_t first_id = 0;  // of the head's first row: a multiple of vocabulary_tile
+  // Boundaries {0, ..., head.outputs()} of at most 8 segments of the head's rows: multiples of vocabulary_tile but for
+  // the last. Segments may be empty.
+  std::span<const std::int64_t> cuts;
+  Tensor target_logits;  // f32, 1 x rows: each target's logit, wherever it is; empty = no ranks wanted
+};
+
+// Row s of the first three is segment s. Views that are optional and not wanted are empty.
+struct ScoreParts {
+  Tensor reference, sum;  // f32, segments x rows: see SoftmaxPart
+  Tensor weighted;        // optional, f32, segments x rows
+  Tensor above;      // i32, 1 x rows, with target_logits only: the head's columns that rank before the target, by a
+                     // greater logit, or by an equal one and a lower id
+  Tensor found;      // f32, 1 x rows: the target's logit in the tiles; the bits of +0 where it is elsewhere
+  Tensor top_id;     // optional, i32, rows x K: the best of the head's columns, see TopList; ids of the whole
+                     // vocabulary
+  Tensor top_logit;  // with top_id, f32, rows x K
 };
 
 // One row each for the rows of `hidden`; views not wanted are empty. Natural logarithms. A row with a NaN or +inf among
@@ -69,7 +97,7 @@ struct DeviceOptions {
   int threads = 1;
 };
 
-// Where the seconds of `score` went, since the device was made.
+// Where the seconds of `score` (in parts) went, since the device was made.
 struct ScoreTime {
   double products = 0;  // its matrix products
   double total = 0;
@@ -95,20 +123,30 @@ class Device {
   virtual void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) = 0;
 
   // A weight from a host matrix [outputs, inputs] in f32, bf16 or f16, to be multiplied with activations of `dtype`
-  // (f32 or bf16). The host matrix may be freed afterwards.
-  virtual std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype) = 0;
+  // (f32 or bf16); either extent may be 0. The host matrix may be freed afterwards. `cuts` are boundaries {0, ...,
+  // inputs} of 1, 2, 4 or 8 pieces of the inputs, uneven and empty ones allowed; without them there is one piece.
+  virtual std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) = 0;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype) { return pack(matrix, dtype, {}); }
 
-  // out[r] = table[ids[r]]. ids i32 1 x rows, table [vocabulary, width] f32 or bf16, out f32.
-  virtual void embed(const Tensor& ids, const Tensor& table, const Tensor& out) = 0;
+  // out[r] = table[ids[r] - first_id], or the bits of +0 for ids outside of [first_id, first_id + table.rows). ids i32
+  // 1 x rows, table [ids, width] f32 or bf16, out f32.
+  virtual void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) = 0;
 
   // RMSNorm: out[r] = x[s] / sqrt(mean(x[s]^2) + epsilon) * gain, s = rows[r], or r where `rows` (i32, 1 x out.rows) is
   // empty. x f32, gain f32 1 x width, out f32 or bf16. (Zhang and Sennrich 2019, arXiv 1910.07467.)
   virtual void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) = 0;
 
   // out = x W^T (+ bias) (+ out, when accumulating). x as the weight was packed for, bias f32 1 x outputs or empty,
-  // out f32 or bf16 (f32 when accumulating), products summed in f32.
+  // out f32 or bf16 (f32 when accumulating), products summed in f32. A column's bits do not depend on which others the
+  // weight has. A weight in pieces: each piece's product in f32 (+0 for an empty one), then their sums by neighbours,
+  // ((0+1)+(2+3))+((4+5)+(6+7)), then (sum + bias) + out. So weights of one piece each, or of two, or of four, whose
+  // f32 products are summed in the rest of this tree and then given to `add`, have the bits of one weight of eight.
   virtual void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate,
                       const Tensor& out) = 0;
+
+  // out = (x + bias) + out: the end of a matmul that accumulates. x and out f32 of one shape, bias f32 1 x out.columns
+  // or empty.
+  virtual void add(const Tensor& x, const Tensor& bias, const Tensor& out) = 0;
 
   // Rotates every head of x [tokens, heads * head_size] in place, pairs (i, i + head_size / 2). (Su et al. 2021,
   // arXiv 2104.09864, in Hugging Face's half-split order.)
@@ -123,9 +161,19 @@ class Device {
   // out[r, c] = activation(x[r, c]) * x[r, c + width], x [tokens, 2 width].
   virtual void gate(const Tensor& x, Activation activation, const Tensor& out) = 0;
 
-  // Log-softmax of hidden W^T, streamed over vocabulary tiles: never more than 64 MiB of logits at a time. hidden as
-  // the head was packed for, targets i32 1 x rows.
-  virtual void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) = 0;
+  // The streamed head, in two steps, for vocabularies that may be split over ranks. hidden as the head was packed for;
+  // heads are not packed in pieces. Neither step holds more than 64 MiB of logits at a time.
+  //
+  // out[r] = the logit of targets[r], bit for bit as `score` finds it, or the bits of +0 for a target outside of
+  // [first_id, first_id + head.outputs()). targets i32, out f32, 1 x rows.
+  virtual void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
+                             const Tensor& out) = 0;
+  // The softmax of hidden W^T in parts. Should a device's `found` differ from the target_logits that it was given, by
+  // products whose bits depend on a column's place, then `above` belongs to other logits: score again with `found`.
+  virtual void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
+                     const ScoreParts& parts) = 0;
+  // Both, for a head that holds the whole vocabulary: log-softmax of the targets, i32 1 x rows. Allocates.
+  void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out);
   virtual ScoreTime score_time() const = 0;
 
   // The machine's measured peak for products of this dtype with this device's threads, FLOP/s; takes about `seconds`.

@@ -43,18 +43,23 @@ class TracingDevice : public Device {
   void upload(const Tensor& host, const Tensor& device) override;
   void download(const Tensor& device, const Tensor& host) override;
   void finish() override { inner_.finish(); }
+  using Device::pack;
+  using Device::score;
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override {
     inner_.reserve(rows, scored, top_k);
   }
-  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype) override;
-  void embed(const Tensor& ids, const Tensor& table, const Tensor& out) override;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) override;
+  void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override;
   void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override;
   void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) override;
+  void add(const Tensor& x, const Tensor& bias, const Tensor& out) override;
   void rope(const Tensor& x, const RopeOptions& options) override;
   void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
               const AttendOptions& options, const Tensor& out) override;
   void gate(const Tensor& x, Activation activation, const Tensor& out) override;
-  void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) override;
+  void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
+                     const Tensor& out) override;
+  void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) override;
   ScoreTime score_time() const override { return inner_.score_time(); }
   double measure_peak(DType dtype, double seconds) override { return inner_.measure_peak(dtype, seconds); }
 

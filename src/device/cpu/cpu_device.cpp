@@ -13,19 +13,8 @@
 namespace thresher::device::cpu {
 namespace {
 
-Rows rows_of(const Tensor& x) {
-  return {x.data, x.stride, x.columns, x.dtype == DType::bf16};
-}
-
 void expect(bool right, const char* what) {
   if (!right) base::fail(base::Exit::internal, fmt::format("device call with impossible operands: {}", what));
-}
-
-// Rows of one product call. Small enough that every thread gets several, so that the last one is not waited for.
-std::int64_t block_rows(std::int64_t rows, int threads) {
-  std::int64_t block = 128;
-  while (block > 16 && block * threads * 4 > rows) block /= 2;
-  return block;
 }
 
 void copy_rows(const Tensor& from, const Tensor& to) {
@@ -67,6 +56,7 @@ CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
     : crew_(options.threads),
       kernels_(kernels_for(isa)),
       products_(kernels_, crew_),
+      cut_products_(kernels_, products_, crew_),
       score_(kernels_, products_, crew_) {}
 
 std::string CpuDevice::isa() const {
@@ -100,19 +90,20 @@ void CpuDevice::reserve(std::int64_t rows, std::int64_t, std::int64_t) {
   tasks_.reserve(static_cast<std::size_t>(rows));
 }
 
-std::unique_ptr<Weight> CpuDevice::pack(const Tensor& matrix, DType dtype) {
+std::unique_ptr<Weight> CpuDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) {
   claim_threads();
-  return products_.pack(matrix, dtype);
+  if (!cuts.empty() || matrix.rows == 0 || matrix.columns == 0) return cut_products_.pack(matrix, dtype, cuts);
+  return products_.pack(matrix, dtype, vocabulary_tile);
 }
 
-void CpuDevice::embed(const Tensor& ids, const Tensor& table, const Tensor& out) {
+void CpuDevice::embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) {
   expect(table.columns == out.columns && ids.columns == out.rows, "embed");
   claim_threads();
   const auto* id = ids.as<const std::int32_t>();
-  for (std::int64_t r = 0; r < out.rows; ++r)
-    expect(id[r] >= 0 && id[r] < table.rows, "embed of an id outside the table");
+  for (std::int64_t r = 0; r < out.rows; ++r) expect(id[r] >= 0, "embed of a negative id");
   parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
-    kernels_.embed(id, rows_of(table), rows_of(out), first, last);
+    kernels_.embed({.ids = id, .table = rows_of(table), .first_id = first_id, .count = table.rows, .out = rows_of(out)},
+                   first, last);
   });
 }
 
@@ -147,12 +138,14 @@ void CpuDevice::multiply(const Span& span, std::int64_t first, std::int64_t rows
 }
 
 void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) {
-  const auto& packed = static_cast<const PackedWeight&>(weight);
-  expect(x.columns == packed.inputs() && out.columns == packed.outputs() && x.rows == out.rows, "matmul's shapes");
-  expect(x.dtype == packed.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
+  expect(x.columns == weight.inputs() && out.columns == weight.outputs() && x.rows == out.rows, "matmul's shapes");
+  expect(x.dtype == weight.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
          "matmul's types");
-  if (x.rows == 0) return;
+  if (out.elements() == 0) return;
   claim_threads();
+  if (const auto* cut = dynamic_cast<const CutWeight*>(&weight))
+    return cut_products_.run(x, *cut, {.bias = bias, .accumulate = accumulate, .out = out});
+  const auto& packed = static_cast<const PackedWeight&>(weight);
   const DType held = products_.held(packed.dtype());
   Span span{.x = x,
             .weight = packed,
@@ -162,7 +155,7 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
             .stage_x = x.stride != x.columns || x.dtype != held,
             .stage_out = out.stride != out.columns || (held == DType::f32 && out.dtype != DType::f32) ||
                          (products_.plain() && (bias || accumulate)),
-            .block = block_rows(x.rows, crew_.threads()),
+            .block = products_.block_rows(x.rows),
             .full = nullptr,
             .last = nullptr};
   ProductShape shape{.rows = span.block, .inputs = packed.inputs(), .outputs = packed.outputs(), .held = held};
@@ -179,6 +172,15 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
   const double ns = static_cast<double>(span.block * x.columns * out.columns) / 300;
   parallel_tasks(crew_, (x.rows + span.block - 1) / span.block, ns, [&](std::int64_t task, int thread) {
     multiply(span, task * span.block, std::min(span.block, x.rows - task * span.block), thread);
+  });
+}
+
+void CpuDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
+  expect(x.rows == out.rows && x.columns == out.columns && (!bias || bias.columns == out.columns), "add's shapes");
+  expect(x.dtype == DType::f32 && out.dtype == DType::f32, "add's types");
+  claim_threads();
+  parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
+    kernels_.finish(rows_of(x), bias.as<const float>(), true, rows_of(out), first, last);
   });
 }
 
@@ -200,18 +202,35 @@ void CpuDevice::rope(const Tensor& x, const RopeOptions& options) {
                 [&](std::int64_t first, std::int64_t last) { kernels_.rope(args, first, last); });
 }
 
+// The heads of a task read one kv head and fit its scratch space together.
+void CpuDevice::find_lanes(const AttendOptions& options) {
+  const std::int64_t group =
+      options.group > 0 ? options.group : options.query_heads / std::max<std::int64_t>(1, options.kv_heads);
+  const std::int64_t together = attend_columns / ((options.head_size + 15) / 16 * 16);
+  lanes_.clear();
+  for (std::int64_t head = 0; head < options.query_heads;) {
+    const std::int64_t kv_head = (head + options.skipped) / group, behind = (kv_head + 1) * group - options.skipped;
+    const std::int64_t heads = std::min({together, behind - head, options.query_heads - head});
+    expect(kv_head < options.kv_heads, "attend's query heads outnumber the groups of its kv heads");
+    lanes_.push_back({.head = head, .heads = heads, .kv_head = kv_head});
+    head += heads;
+  }
+}
+
 void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
                        const AttendOptions& options, const Tensor& out) {
-  const std::int64_t size = options.head_size,
-                     group = options.query_heads / std::max<std::int64_t>(1, options.kv_heads);
+  const std::int64_t size = options.head_size;
   expect(size > 0 && size <= attend_head_size && size % 2 == 0, "attend takes even head sizes up to 256");
-  expect(options.kv_heads > 0 && group * options.kv_heads == options.query_heads &&
-             q.columns == options.query_heads * size && k.columns == options.kv_heads * size &&
-             v.columns == k.columns && out.columns == q.columns,
+  expect(options.group > 0
+             ? options.skipped >= 0 && options.skipped < options.group
+             : options.skipped == 0 && options.kv_heads > 0 && options.query_heads % options.kv_heads == 0,
+         "attend's groups");
+  expect(q.columns == options.query_heads * size && k.columns == options.kv_heads * size && v.columns == k.columns &&
+             out.columns == q.columns,
          "attend's heads");
   expect(q.dtype == k.dtype && q.dtype == v.dtype && (q.dtype == DType::f32 || q.dtype == out.dtype), "attend's types");
   claim_threads();
-  const std::int64_t together = std::min(group, attend_columns / ((size + 15) / 16 * 16));
+  find_lanes(options);
   const auto* starts = sequences.starts.as<const std::int32_t>();
   const AttendArgs args{.q = rows_of(q),
                         .k = rows_of(k),
@@ -235,16 +254,15 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
                         .kv_head = 0});
     work += length * (length + 1) / 2;
   }
-  const std::int64_t spans = (group + together - 1) / together, lanes = options.kv_heads * spans;
-  const auto blocks = static_cast<std::int64_t>(tasks_.size());
-  if (blocks == 0) return;
+  const auto lanes = static_cast<std::int64_t>(lanes_.size()), blocks = static_cast<std::int64_t>(tasks_.size());
+  if (blocks * lanes == 0) return;
   const double ns = static_cast<double>(work * options.query_heads * size) / 75 / static_cast<double>(blocks * lanes);
   parallel_tasks(crew_, blocks * lanes, ns, [&](std::int64_t index, int thread) {
     AttendTask task = tasks_[static_cast<std::size_t>(index / lanes)];
-    task.kv_head = index % lanes / spans;
-    const std::int64_t offset = index % spans * together;
-    task.head = task.kv_head * group + offset;
-    task.heads = std::min(together, group - offset);
+    const Lane& lane = lanes_[static_cast<std::size_t>(index % lanes)];
+    task.head = lane.head;
+    task.heads = lane.heads;
+    task.kv_head = lane.kv_head;
     kernels_.attend(args, task, products_.scratch(thread));
   });
 }
@@ -258,22 +276,55 @@ void CpuDevice::gate(const Tensor& x, Activation activation, const Tensor& out) 
   });
 }
 
-void CpuDevice::score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) {
-  const auto& packed = static_cast<const PackedWeight&>(head);
-  expect(hidden.columns == packed.inputs() && hidden.dtype == packed.dtype() && targets.columns == hidden.rows,
-         "score");
-  const auto* target = targets.as<const std::int32_t>();
-  for (std::int64_t r = 0; r < hidden.rows; ++r)
-    expect(target[r] >= 0 && target[r] < packed.outputs(), "score of a target outside the vocabulary");
-  claim_threads();
-  const DType held = products_.held(packed.dtype());
-  if (hidden.stride == hidden.columns && hidden.dtype == held)
-    return score_.run(hidden, packed, targets, out, score_time_);
+// Hidden rows as the head's products read them; the head itself.
+Tensor CpuDevice::dense_hidden(const Tensor& hidden, const PackedWeight& head) {
+  const DType held = products_.held(head.dtype());
+  if (hidden.stride == hidden.columns && hidden.dtype == held) return hidden;
   const std::int64_t bytes = hidden.elements() * tensor::size_of(held);
   if (dense_hidden_.bytes() < bytes) dense_hidden_ = tensor::host_buffer(bytes);
   const Tensor dense = tensor::matrix(dense_hidden_.data(), held, hidden.rows, hidden.columns);
   kernels_.convert(rows_of(hidden), rows_of(dense), 0, hidden.rows);
-  score_.run(dense, packed, targets, out, score_time_);
+  return dense;
+}
+
+void CpuDevice::target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
+                              const Tensor& out) {
+  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && targets.columns == hidden.rows &&
+             out.columns == hidden.rows,
+         "target_logits");
+  claim_threads();
+  std::fill_n(out.as<float>(), out.columns, 0.0f);
+  if (hidden.rows == 0 || head.outputs() == 0) return;
+  const auto& packed = dynamic_cast<const PackedWeight&>(head);
+  score_.target_logits(dense_hidden(hidden, packed), packed, targets.as<const std::int32_t>(), first_id,
+                       out.as<float>());
+}
+
+void CpuDevice::score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
+                      const ScoreParts& parts) {
+  const std::int64_t rows = hidden.rows, segments = static_cast<std::int64_t>(question.cuts.size()) - 1;
+  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && question.targets.columns == rows &&
+             parts.found.columns == rows && parts.reference.columns == rows && parts.sum.columns == rows,
+         "score");
+  expect(segments >= 1 && segments <= vocabulary_segments && question.cuts.front() == 0 &&
+             question.cuts.back() == head.outputs() && parts.reference.rows == segments && parts.sum.rows == segments &&
+             question.first_id % vocabulary_tile == 0,
+         "score's segments");
+  expect(!parts.weighted || (parts.weighted.columns == rows && parts.weighted.rows == segments), "score's entropy");
+  expect(!question.target_logits || (question.target_logits.columns == rows && parts.above.columns == rows),
+         "score's ranks");
+  expect(!parts.top_id || (parts.top_id.rows == rows && parts.top_logit.rows == rows &&
+                           parts.top_id.columns == parts.top_logit.columns),
+         "score's best");
+  for (std::size_t i = 1; i < question.cuts.size(); ++i)
+    expect(question.cuts[i - 1] <= question.cuts[i] &&
+               (question.cuts[i] % vocabulary_tile == 0 || question.cuts[i] == head.outputs()),
+           "score's cuts");
+  claim_threads();
+  if (rows == 0) return;
+  if (head.outputs() == 0) return Score::nothing(question, parts);
+  const auto& packed = dynamic_cast<const PackedWeight&>(head);
+  score_.run(dense_hidden(hidden, packed), packed, question, parts, score_time_);
 }
 
 double CpuDevice::measure_peak(DType dtype, double seconds) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "device/cpu/crew.h"
+#include "device/cpu/cut_product.h"
 #include "device/cpu/kernels.h"
 #include "device/cpu/product.h"
 #include "device/cpu/score.h"
@@ -26,15 +27,20 @@ class CpuDevice : public Device {
   void finish() override {}
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override;
 
-  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype) override;
-  void embed(const Tensor& ids, const Tensor& table, const Tensor& out) override;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) override;
+  void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override;
   void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override;
   void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) override;
+  void add(const Tensor& x, const Tensor& bias, const Tensor& out) override;
   void rope(const Tensor& x, const RopeOptions& options) override;
   void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
               const AttendOptions& options, const Tensor& out) override;
   void gate(const Tensor& x, Activation activation, const Tensor& out) override;
-  void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) override;
+  using Device::pack;
+  using Device::score;
+  void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
+                     const Tensor& out) override;
+  void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) override;
   ScoreTime score_time() const override { return score_time_; }
   double measure_peak(DType dtype, double seconds) override;
 
@@ -47,14 +53,23 @@ class CpuDevice : public Device {
   void claim_threads() const;
   void grow(Buffer& buffer, std::int64_t bytes_per_thread) const;
 
+  // Query heads [head, head + heads), which read one kv head.
+  struct Lane {
+    std::int64_t head, heads, kv_head;
+  };
+  void find_lanes(const AttendOptions& options);
+  Tensor dense_hidden(const Tensor& hidden, const PackedWeight& head);
+
   Crew crew_;
   const Kernels& kernels_;
   Products products_;
+  CutProducts cut_products_;
   Score score_;
   ScoreTime score_time_;
   Buffer staged_x_, staged_out_;  // one slice per thread: rows that oneDNN cannot take where they lie
-  Buffer dense_hidden_;           // of `score`, where its rows cannot be taken where they lie
+  Buffer dense_hidden_;           // of the head, where its rows cannot be taken where they lie
   std::vector<AttendTask> tasks_;
+  std::vector<Lane> lanes_;
 };
 
 }  // namespace thresher::device::cpu

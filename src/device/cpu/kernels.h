@@ -21,6 +21,14 @@ struct Rows {
   bool bf16;
 };
 
+struct EmbedArgs {
+  const std::int32_t* ids;
+  Rows table;
+  std::int64_t first_id;  // of the table's first row
+  std::int64_t count;     // of its rows
+  Rows out;
+};
+
 struct RopeArgs {
   Rows x;
   const std::int32_t* rows;
@@ -70,7 +78,7 @@ struct Scratch {
 // What a vocabulary tile adds to a row's score, in powers of two: t = logit * log2_e - reference.
 struct TilePart {
   float reference;     // the tile's greatest logit * log2_e
-  float sum;           // of 2^t
+  float sum;           // of 2^t; NaN where a logit is NaN or +inf
   float weighted;      // of 2^t * t; entropy only
   std::int32_t above;  // logits that rank before the target's
 };
@@ -87,7 +95,7 @@ struct TileArgs {
   std::int64_t rows;
   std::int64_t columns;
   std::int32_t first_id;        // vocabulary id of column 0
-  const std::int32_t* targets;  // per row
+  const std::int32_t* targets;  // per row; of the whole vocabulary
   const float* target_logits;   // per row, or nullptr: no rank wanted
   bool entropy;
   std::int64_t top;        // K, 0 = none
@@ -100,7 +108,7 @@ struct TileArgs {
 struct Kernels {
   Isa isa;
   void (*convert)(const Rows& from, const Rows& to, std::int64_t first, std::int64_t last);
-  void (*embed)(const std::int32_t* ids, const Rows& table, const Rows& out, std::int64_t first, std::int64_t last);
+  void (*embed)(const EmbedArgs& args, std::int64_t first, std::int64_t last);
   void (*norm)(const Rows& x, const std::int32_t* rows, const float* gain, float epsilon, const Rows& out,
                std::int64_t first, std::int64_t last);
   void (*rope)(const RopeArgs& args, std::int64_t first, std::int64_t last);

@@ -71,16 +71,17 @@ memory::desc dense(std::int64_t rows, std::int64_t columns, DType dtype) {
 }  // namespace
 
 PackedWeight::PackedWeight(const dnnl::engine& engine, std::int64_t outputs, std::int64_t inputs, DType dtype,
-                           memory::desc layout, Buffer data)
+                           memory::desc layout, Buffer data, std::int64_t tile_columns)
     : outputs_(outputs),
       inputs_(inputs),
+      tile_columns_(tile_columns),
       dtype_(dtype),
       layout_(std::move(layout)),
       data_(std::move(data)),
       whole_(layout_, engine, data_.data()) {
   const std::int64_t element = bits_of(layout_) / 8;
-  for (std::int64_t first = 0; first < outputs; first += vocabulary_tile)
-    tiles_.emplace_back(with_columns(layout_, std::min(vocabulary_tile, outputs - first)), engine,
+  for (std::int64_t first = 0; first < outputs; first += tile_columns)
+    tiles_.emplace_back(with_columns(layout_, std::min(tile_columns, outputs - first)), engine,
                         static_cast<char*>(data_.data()) + offset_in(layout_, 0, first) * element);
   const memory::desc gathered = gathered_layout(64);
   for (std::int64_t k = 0; k < inputs; ++k) {
@@ -169,7 +170,7 @@ DType Products::held(DType dtype) const {
   return kernels_.isa == Isa::avx512_bf16 ? dtype : DType::f32;
 }
 
-std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) {
+std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype, std::int64_t tile_columns) {
   if (dtype != DType::f32 && dtype != DType::bf16)
     base::fail(base::Exit::internal, fmt::format("weights are packed as f32 or bf16, not {}", tensor::name_of(dtype)));
   const std::int64_t outputs = matrix.rows, inputs = matrix.columns;
@@ -199,7 +200,14 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype) 
   dnnl::reorder(source, packed).execute(stream, source, packed);
   stream.wait();
   omp_set_num_threads(1);
-  return std::make_unique<PackedWeight>(engine_, outputs, inputs, dtype, layout, std::move(data));
+  return std::make_unique<PackedWeight>(engine_, outputs, inputs, dtype, layout, std::move(data), tile_columns);
+}
+
+// Small enough that every thread gets several blocks, so that the last one is not waited for.
+std::int64_t Products::block_rows(std::int64_t rows) const {
+  std::int64_t block = 128;
+  while (block > 16 && block * crew_.threads() * 4 > rows) block /= 2;
+  return block;
 }
 
 Product& Products::of(const ProductShape& shape, const memory::desc& weight) {

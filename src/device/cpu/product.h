@@ -15,13 +15,16 @@
 
 namespace thresher::device::cpu {
 
-constexpr std::int64_t vocabulary_tile = 1024;  // columns of a tile of the streamed head; part of the result's bits
+inline Rows rows_of(const Tensor& x) {
+  return {x.data, x.stride, x.columns, x.dtype == DType::bf16};
+}
 
-// W^T as oneDNN's products read it: [inputs, outputs], blocked. A tile of columns is the same layout at an offset.
+// W^T as oneDNN's products read it: [inputs, outputs], blocked, neither of them 0. A tile of columns is the same layout
+// at an offset.
 class PackedWeight : public Weight {
  public:
   PackedWeight(const dnnl::engine& engine, std::int64_t outputs, std::int64_t inputs, DType dtype,
-               dnnl::memory::desc layout, Buffer data);
+               dnnl::memory::desc layout, Buffer data, std::int64_t tile_columns);
 
   std::int64_t outputs() const override { return outputs_; }
   std::int64_t inputs() const override { return inputs_; }
@@ -32,7 +35,7 @@ class PackedWeight : public Weight {
   const dnnl::memory& tile(std::int64_t index) const { return tiles_[static_cast<std::size_t>(index)]; }
   std::int64_t tiles() const { return static_cast<std::int64_t>(tiles_.size()); }
   std::int64_t tile_columns(std::int64_t index) const {
-    return std::min(vocabulary_tile, outputs_ - index * vocabulary_tile);
+    return std::min(tile_columns_, outputs_ - index * tile_columns_);
   }
 
   // The layout of a weight of its own with `count` columns, and the copy of column `from` of this one to its column
@@ -41,7 +44,7 @@ class PackedWeight : public Weight {
   void gather(std::int64_t from, std::int64_t to, void* gathered) const;
 
  private:
-  std::int64_t outputs_, inputs_;
+  std::int64_t outputs_, inputs_, tile_columns_;
   DType dtype_;
   dnnl::memory::desc layout_;
   Buffer data_;
@@ -93,7 +96,10 @@ class Products {
  public:
   Products(const Kernels& kernels, Crew& crew);
 
-  std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype);
+  // Tiles of `tile_columns`, a multiple of 64.
+  std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype, std::int64_t tile_columns);
+  // Rows of one product call of `rows`.
+  std::int64_t block_rows(std::int64_t rows) const;
   // Makes the primitive on first use; not to be called from inside a parallel region.
   Product& of(const ProductShape& shape, const dnnl::memory::desc& weight);
   // What weights of this dtype are held as: f32 where the processor multiplies no bf16.

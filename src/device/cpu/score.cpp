@@ -1,5 +1,6 @@
 #include "device/cpu/score.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -16,17 +17,39 @@ double now() {
 }
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
+static_assert(cpu::log2_e == device::log2_e);
 
-// The best `top` of tiles' sorted lists.
-void take(std::vector<TopEntry>& best, std::int64_t top, const TopEntry& entry) {
-  auto at = best.end();
-  if (static_cast<std::int64_t>(best.size()) == top) {
-    if (top == 0 || !(entry.logit > best.back().logit)) return;
-    best.pop_back();
-    at = best.end();
+// The best of tiles' sorted lists, tiles in rising order; `count` are there already.
+void take(std::int32_t* ids, float* logits, std::int64_t top, std::int64_t& count, const TopEntry& entry) {
+  if (count == top && !(entry.logit > logits[top - 1])) return;
+  std::int64_t at = count < top ? count++ : top - 1;
+  for (; at > 0 && logits[at - 1] < entry.logit; --at) {
+    logits[at] = logits[at - 1];
+    ids[at] = ids[at - 1];
   }
-  while (at != best.begin() && (at - 1)->logit < entry.logit) --at;
-  best.insert(at, entry);
+  logits[at] = entry.logit;
+  ids[at] = entry.id;
+}
+
+void no_best(const ScoreParts& parts, std::int64_t row, std::int64_t from) {
+  std::fill(parts.top_id.row<std::int32_t>(row) + from, parts.top_id.row<std::int32_t>(row) + parts.top_id.columns, -1);
+  std::fill(parts.top_logit.row<float>(row) + from, parts.top_logit.row<float>(row) + parts.top_id.columns, -infinity);
+}
+
+// Tiles in rising order, in f64, in powers of two relative to the greatest logit of all; `stride` lies between two.
+SoftmaxPart merged(const TilePart* parts, std::int64_t stride, std::int64_t tiles) {
+  double highest = -std::numeric_limits<double>::infinity();
+  for (std::int64_t tile = 0; tile < tiles; ++tile)
+    highest = std::max(highest, static_cast<double>(parts[tile * stride].reference));
+  double sum = 0, weighted = 0;
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    const TilePart& one = parts[tile * stride];
+    if (one.reference == -infinity && one.sum == 0) continue;
+    const double shift = static_cast<double>(one.reference) - highest, factor = std::exp2(shift);
+    sum += one.sum * factor;
+    weighted += factor * (one.weighted + one.sum * shift);
+  }
+  return {static_cast<float>(highest), static_cast<float>(sum), static_cast<float>(weighted)};
 }
 
 }  // namespace
@@ -35,21 +58,21 @@ void take(std::vector<TopEntry>& best, std::int64_t top, const TopEntry& entry) 
 struct Score::Chunk {
   Tensor hidden;
   const PackedWeight& head;
-  const std::int32_t* targets;
+  const ScoreQuestion& question;
+  const ScoreParts& out;
   std::int64_t first;  // row of the outputs
   std::int64_t rows;
-  std::int64_t top;       // K asked for
   std::int64_t tile_top;  // entries that a tile keeps per row
-  bool entropy;
 
+  std::int64_t top() const { return out.top_id.columns; }
   std::int64_t blocks() const { return (rows + row_block - 1) / row_block; }
   std::int64_t block_rows(std::int64_t block) const { return std::min(row_block, rows - block * row_block); }
   const void* block(std::int64_t index) const { return hidden.rows_from(index * row_block, 1).data; }
 };
 
-Product& Score::product(const Chunk& chunk, std::int64_t rows, std::int64_t columns, const dnnl::memory::desc& layout) {
-  return products_.of({.rows = rows, .inputs = chunk.head.inputs(), .outputs = columns, .held = chunk.hidden.dtype},
-                      layout);
+Product& Score::product(const Tensor& hidden, const PackedWeight& head, std::int64_t rows, std::int64_t columns,
+                        const dnnl::memory::desc& layout) {
+  return products_.of({.rows = rows, .inputs = head.inputs(), .outputs = columns, .held = hidden.dtype}, layout);
 }
 
 void Score::size(std::int64_t rows, const PackedWeight& head, std::int64_t top) {
@@ -70,33 +93,43 @@ void Score::size(std::int64_t rows, const PackedWeight& head, std::int64_t top) 
   };
   fit(parts_, rows * head.tiles());
   fit(entries_, rows * head.tiles() * top);
-  fit(found_, rows);
-  fit(expected_, rows);
   fit(floors_, rows);
 }
 
-// The targets' logits, bit for bit as the tiles will hold them: the same products on a gathered tile.
-void Score::target_logits(const Chunk& chunk) {
-  const dnnl::memory::desc layout = chunk.head.gathered_layout(row_block);
-  Product& full = product(chunk, row_block, row_block, layout);
-  const std::int64_t last_rows = chunk.block_rows(chunk.blocks() - 1);
-  Product& last = product(chunk, last_rows, row_block, layout);
-  const double ns = static_cast<double>(row_block * chunk.head.inputs());
-  parallel_tasks(crew_, chunk.blocks(), ns, [&](std::int64_t block, int thread) {
+// The same products as the tiles', on a gathered tile.
+void Score::target_logits(const Tensor& hidden, const PackedWeight& head, const std::int32_t* targets,
+                          std::int64_t first_id, float* out) {
+  size(0, head, 0);
+  const dnnl::memory::desc layout = head.gathered_layout(row_block);
+  const std::int64_t blocks = (hidden.rows + row_block - 1) / row_block;
+  const auto rows_of_block = [&](std::int64_t block) { return std::min(row_block, hidden.rows - block * row_block); };
+  Product& full = product(hidden, head, row_block, row_block, layout);
+  Product& last = product(hidden, head, rows_of_block(blocks - 1), row_block, layout);
+  const auto column_of = [&](std::int64_t row) {
+    const std::int64_t column = targets[row] - first_id;
+    return column < head.outputs() ? column : std::int64_t{-1};
+  };
+  const double ns = static_cast<double>(row_block * head.inputs());
+  parallel_tasks(crew_, blocks, ns, [&](std::int64_t block, int thread) {
     const auto slot = static_cast<std::size_t>(thread);
-    const std::int64_t rows = chunk.block_rows(block);
+    const std::int64_t rows = rows_of_block(block), first = block * row_block;
+    bool any = false;
     for (std::int64_t r = 0; r < rows; ++r)
-      chunk.head.gather(chunk.targets[block * row_block + r], r, gathered_[slot].data());
+      if (const std::int64_t column = column_of(first + r); column >= 0) {
+        head.gather(column, r, gathered_[slot].data());
+        any = true;
+      }
+    if (!any) return;
     const dnnl::memory weight(layout, products_.engine(), gathered_[slot].data());
     float* logits = static_cast<float*>(logits_[slot].data());
-    (rows == row_block ? full : last).run(thread, chunk.block(block), weight, nullptr, logits);
+    (rows == row_block ? full : last).run(thread, hidden.rows_from(first, 1).data, weight, nullptr, logits);
     for (std::int64_t r = 0; r < rows; ++r)
-      expected_[static_cast<std::size_t>(block * row_block + r)] = logits[r * row_block + r];
+      if (column_of(first + r) >= 0) out[first + r] = logits[r * row_block + r];
   });
 }
 
 // Tasks are ordered by tile, so that all threads read one tile's weights at a time.
-void Score::tiles(const Chunk& chunk, bool ranked) {
+void Score::tiles(const Chunk& chunk) {
   const std::int64_t blocks = chunk.blocks(), tiles = chunk.head.tiles();
   const std::int64_t last_rows = chunk.block_rows(blocks - 1), last_columns = chunk.head.tile_columns(tiles - 1);
   Product* products[2][2];
@@ -104,9 +137,10 @@ void Score::tiles(const Chunk& chunk, bool ranked) {
     for (int column = 0; column < 2; ++column) {
       const std::int64_t tile = column ? tiles - 1 : 0;
       products[row][column] =
-          &product(chunk, row ? last_rows : chunk.block_rows(0), column ? last_columns : chunk.head.tile_columns(0),
-                   chunk.head.tile(tile).get_desc());
+          &product(chunk.hidden, chunk.head, row ? last_rows : chunk.block_rows(0),
+                   column ? last_columns : chunk.head.tile_columns(0), chunk.head.tile(tile).get_desc());
     }
+  const float* expected = chunk.question.target_logits.as<const float>();
   const double ns = static_cast<double>(chunk.block_rows(0) * chunk.head.inputs() * chunk.head.tile_columns(0)) / 300;
   parallel_tasks(crew_, blocks * tiles, ns, [&](std::int64_t task, int thread) {
     const auto slot = static_cast<std::size_t>(thread);
@@ -125,16 +159,16 @@ void Score::tiles(const Chunk& chunk, bool ranked) {
     kernels_.score({.logits = logits,
                     .rows = chunk.block_rows(block),
                     .columns = chunk.head.tile_columns(tile),
-                    .first_id = static_cast<std::int32_t>(tile * vocabulary_tile),
-                    .targets = chunk.targets + first,
-                    .target_logits = ranked ? expected_.data() + first : nullptr,
-                    .entropy = chunk.entropy,
+                    .first_id = static_cast<std::int32_t>(chunk.question.first_id + tile * vocabulary_tile),
+                    .targets = chunk.question.targets.as<const std::int32_t>() + chunk.first + first,
+                    .target_logits = expected ? expected + chunk.first + first : nullptr,
+                    .entropy = static_cast<bool>(chunk.out.weighted),
                     .top = chunk.tile_top,
                     .top_floor = floors,
-                    .found = found_.data() + first,
+                    .found = chunk.out.found.as<float>() + chunk.first + first,
                     .parts = parts_.data() + at,
                     .entries = entries});
-    if (chunk.tile_top == 0 || chunk.tile_top < chunk.top) return;
+    if (chunk.tile_top == 0 || chunk.tile_top < chunk.top()) return;
     // A tile with K entries bounds the K best from below. Another thread's bound is as good: a lost update costs time
     // only.
     for (std::int64_t r = 0; r < chunk.block_rows(block); ++r) {
@@ -146,65 +180,47 @@ void Score::tiles(const Chunk& chunk, bool ranked) {
   });
 }
 
-bool Score::found_as_expected(const Chunk& chunk) const {
-  return std::memcmp(found_.data(), expected_.data(), static_cast<std::size_t>(chunk.rows) * sizeof(float)) == 0;
-}
-
-// Tiles in rising order, in f64, in powers of two relative to the greatest logit of all.
-void Score::merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out, std::vector<TopEntry>& best) const {
-  const auto part = [&](std::int64_t tile) -> const TilePart& {
-    return parts_[static_cast<std::size_t>(tile * chunk.rows + r)];
-  };
-  double highest = -std::numeric_limits<double>::infinity();
-  for (std::int64_t tile = 0; tile < chunk.head.tiles(); ++tile)
-    if (part(tile).reference > highest) highest = part(tile).reference;
-  double sum = 0, weighted = 0;
-  std::int64_t above = 0;
-  for (std::int64_t tile = 0; tile < chunk.head.tiles(); ++tile) {
-    const TilePart& one = part(tile);
-    above += one.above;
-    if (one.reference == -infinity) continue;
-    const double shift = static_cast<double>(one.reference) - highest, factor = std::exp2(shift);
-    sum += one.sum * factor;
-    weighted += factor * (one.weighted + one.sum * shift);
+void Score::merge_row(const Chunk& chunk, std::int64_t r) const {
+  const std::int64_t at = chunk.first + r, tiles = chunk.head.tiles();
+  const auto& cuts = chunk.question.cuts;
+  for (std::size_t s = 0; s + 1 < cuts.size(); ++s) {
+    const std::int64_t first = (cuts[s] + vocabulary_tile - 1) / vocabulary_tile,
+                       last = (cuts[s + 1] + vocabulary_tile - 1) / vocabulary_tile;
+    const SoftmaxPart part = merged(parts_.data() + first * chunk.rows + r, chunk.rows, last - first);
+    const auto segment = static_cast<std::int64_t>(s);
+    chunk.out.reference.row<float>(segment)[at] = part.reference;
+    chunk.out.sum.row<float>(segment)[at] = part.sum;
+    if (chunk.out.weighted) chunk.out.weighted.row<float>(segment)[at] = part.weighted;
   }
-  constexpr double nats = 1 / static_cast<double>(log2_e);
-  const double normaliser = (highest + std::log2(sum)) * nats;
-  const std::int64_t at = chunk.first + r;
-  const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit) - normaliser); };
-  if (out.logprob) out.logprob.as<float>()[at] = logprob(found_[static_cast<std::size_t>(r)]);
-  if (out.rank) out.rank.as<std::int32_t>()[at] = static_cast<std::int32_t>(above);
-  if (out.entropy) out.entropy.as<float>()[at] = static_cast<float>((std::log2(sum) - weighted / sum) * nats);
-  if (!chunk.top) return;
-
-  best.clear();
-  for (std::int64_t tile = 0; tile < chunk.head.tiles(); ++tile) {
+  if (chunk.question.target_logits) {
+    std::int32_t above = 0;
+    for (std::int64_t tile = 0; tile < tiles; ++tile)
+      above += parts_[static_cast<std::size_t>(tile * chunk.rows + r)].above;
+    chunk.out.above.as<std::int32_t>()[at] = above;
+  }
+  if (!chunk.out.top_id) return;
+  auto* ids = chunk.out.top_id.row<std::int32_t>(at);
+  auto* logits = chunk.out.top_logit.row<float>(at);
+  std::int64_t count = 0;
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
     const TopEntry* entries = entries_.data() + (tile * chunk.rows + r) * chunk.tile_top;
-    for (std::int64_t i = 0; i < chunk.tile_top && entries[i].id >= 0; ++i) take(best, chunk.top, entries[i]);
+    for (std::int64_t i = 0; i < chunk.tile_top && entries[i].id >= 0; ++i)
+      take(ids, logits, chunk.top(), count, entries[i]);
   }
-  for (std::int64_t i = 0; i < chunk.top; ++i) {
-    const bool there = i < static_cast<std::int64_t>(best.size());
-    if (out.top_id) out.top_id.row<std::int32_t>(at)[i] = there ? best[static_cast<std::size_t>(i)].id : -1;
-    if (out.top_logprob)
-      out.top_logprob.row<float>(at)[i] = there ? logprob(best[static_cast<std::size_t>(i)].logit) : -infinity;
-  }
+  no_best(chunk.out, at, count);
 }
 
-void Score::merge(const Chunk& chunk, const ScoreOutput& out) {
-  const double ns = static_cast<double>(chunk.head.tiles() * 40 + chunk.top * 200);
+void Score::merge(const Chunk& chunk) const {
+  const double ns = static_cast<double>(chunk.head.tiles() * 40 + chunk.top() * 200);
   parallel_rows(crew_, chunk.rows, ns, [&](std::int64_t first, std::int64_t last) {
-    std::vector<TopEntry> best;
-    best.reserve(static_cast<std::size_t>(chunk.top) + 1);
-    for (std::int64_t r = first; r < last; ++r) merge_row(chunk, r, out, best);
+    for (std::int64_t r = first; r < last; ++r) merge_row(chunk, r);
   });
 }
 
-void Score::run(const Tensor& hidden, const PackedWeight& head, const Tensor& targets, const ScoreOutput& out,
+void Score::run(const Tensor& hidden, const PackedWeight& head, const ScoreQuestion& question, const ScoreParts& parts,
                 ScoreTime& time) {
-  if (hidden.rows == 0) return;
   const double start = now();
-  const std::int64_t top = out.top_id ? out.top_id.columns : out.top_logprob ? out.top_logprob.columns : 0;
-  const std::int64_t tile_top = std::min(top, vocabulary_tile);
+  const std::int64_t tile_top = std::min(parts.top_id.columns, vocabulary_tile);
   const std::int64_t per_row =
       head.tiles() *
       static_cast<std::int64_t>(sizeof(TilePart) + static_cast<std::size_t>(tile_top) * sizeof(TopEntry));
@@ -212,25 +228,29 @@ void Score::run(const Tensor& hidden, const PackedWeight& head, const Tensor& ta
   if (limit > row_block) limit = limit / row_block * row_block;
   size(std::min(limit, hidden.rows), head, tile_top);
   std::fill(product_seconds_.begin(), product_seconds_.end(), 0.0);
+  std::fill_n(parts.found.as<float>(), hidden.rows, 0.0f);
   for (std::int64_t first = 0; first < hidden.rows; first += limit) {
     const std::int64_t rows = std::min(limit, hidden.rows - first);
-    const Chunk chunk{
-        hidden.rows_from(first, rows), head, targets.as<const std::int32_t>() + first, first, rows, top, tile_top,
-        static_cast<bool>(out.entropy)};
+    const Chunk chunk{hidden.rows_from(first, rows), head, question, parts, first, rows, tile_top};
     std::fill(floors_.begin(), floors_.begin() + rows, -infinity);
-    if (out.rank) target_logits(chunk);
-    tiles(chunk, static_cast<bool>(out.rank));
-    if (out.rank && !found_as_expected(chunk)) {
-      // This library's bits depend on a column's place: count once more, against the tiles' own logits.
-      std::copy_n(found_.begin(), rows, expected_.begin());
-      tiles(chunk, true);
-    }
-    merge(chunk, out);
+    tiles(chunk);
+    merge(chunk);
   }
   double products = 0;
   for (const double seconds : product_seconds_) products += seconds;
   time.products += products / crew_.threads();
   time.total += now() - start;
+}
+
+void Score::nothing(const ScoreQuestion& question, const ScoreParts& parts) {
+  for (std::int64_t s = 0; s < parts.reference.rows; ++s) {
+    std::fill_n(parts.reference.row<float>(s), parts.reference.columns, -infinity);
+    std::fill_n(parts.sum.row<float>(s), parts.sum.columns, 0.0f);
+    if (parts.weighted) std::fill_n(parts.weighted.row<float>(s), parts.weighted.columns, 0.0f);
+  }
+  std::fill_n(parts.found.as<float>(), parts.found.columns, 0.0f);
+  if (question.target_logits) std::fill_n(parts.above.as<std::int32_t>(), parts.above.columns, 0);
+  for (std::int64_t r = 0; r < parts.top_id.rows; ++r) no_best(parts, r, 0);
 }
 
 }  // namespace thresher::device::cpu

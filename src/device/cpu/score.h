@@ -9,13 +9,19 @@
 
 namespace thresher::device::cpu {
 
+// Hidden rows are dense, of the dtype that the head is held as.
 class Score {
  public:
   Score(const Kernels& kernels, Products& products, Crew& crew) : kernels_(kernels), products_(products), crew_(crew) {}
 
-  // Dense hidden rows, of the dtype that the head is held as; adds to `time`.
-  void run(const Tensor& hidden, const PackedWeight& head, const Tensor& targets, const ScoreOutput& out,
+  // See Device::target_logits. Targets elsewhere are left alone.
+  void target_logits(const Tensor& hidden, const PackedWeight& head, const std::int32_t* targets, std::int64_t first_id,
+                     float* out);
+  // See Device::score; adds to `time`.
+  void run(const Tensor& hidden, const PackedWeight& head, const ScoreQuestion& question, const ScoreParts& parts,
            ScoreTime& time);
+  // The answer of a head without rows.
+  static void nothing(const ScoreQuestion& question, const ScoreParts& parts);
 
   // Row blocks and vocabulary tiles in floats, and the results of tiles that wait to be merged.
   static constexpr std::int64_t row_block = 64;
@@ -24,12 +30,11 @@ class Score {
  private:
   struct Chunk;
   void size(std::int64_t rows, const PackedWeight& head, std::int64_t top);
-  void target_logits(const Chunk& chunk);
-  void tiles(const Chunk& chunk, bool ranked);
-  bool found_as_expected(const Chunk& chunk) const;
-  void merge(const Chunk& chunk, const ScoreOutput& out);
-  void merge_row(const Chunk& chunk, std::int64_t r, const ScoreOutput& out, std::vector<TopEntry>& best) const;
-  Product& product(const Chunk& chunk, std::int64_t rows, std::int64_t columns, const dnnl::memory::desc& layout);
+  void tiles(const Chunk& chunk);
+  void merge(const Chunk& chunk) const;
+  void merge_row(const Chunk& chunk, std::int64_t r) const;
+  Product& product(const Tensor& hidden, const PackedWeight& head, std::int64_t rows, std::int64_t columns,
+                   const dnnl::memory::desc& layout);
 
   const Kernels& kernels_;
   Products& products_;
@@ -37,7 +42,7 @@ class Score {
   std::vector<Buffer> logits_, gathered_;  // per thread
   std::vector<TilePart> parts_;            // tile-major: parts_[tile * rows + row]
   std::vector<TopEntry> entries_;
-  std::vector<float> found_, expected_, floors_;
+  std::vector<float> floors_;
   std::vector<double> product_seconds_;  // per thread
 };
 

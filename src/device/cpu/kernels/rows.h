@@ -38,11 +38,17 @@ void convert(const Rows& from, const Rows& to, std::int64_t first, std::int64_t 
   });
 }
 
-void embed(const std::int32_t* ids, const Rows& table, const Rows& out, std::int64_t first, std::int64_t last) {
-  for_types(table.bf16, out.bf16, [&]<class F, class T>(const F*, const T*) {
-    for (std::int64_t r = first; r < last; ++r)
-      map_row(row_of<const F>(table, ids[r]), row_of<T>(out, r), out.columns,
-              [](Vec x, std::int64_t, auto) { return x; });
+void embed(const EmbedArgs& args, std::int64_t first, std::int64_t last) {
+  for_types(args.table.bf16, args.out.bf16, [&]<class F, class T>(const F*, const T*) {
+    for (std::int64_t r = first; r < last; ++r) {
+      const std::int64_t id = args.ids[r] - args.first_id;
+      if (id >= 0 && id < args.count) {
+        map_row(row_of<const F>(args.table, id), row_of<T>(args.out, r), args.out.columns,
+                [](Vec x, std::int64_t, auto) { return x; });
+      } else {
+        __builtin_memset(row_of<T>(args.out, r), 0, static_cast<std::size_t>(args.out.columns) * sizeof(T));
+      }
+    }
   });
 }
 

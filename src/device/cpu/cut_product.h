@@ -1,0 +1,67 @@
+// Products whose inputs are cut into pieces, so that ranks that hold some of the pieces each reach the same bits as one
+// that holds them all: every piece's product is rounded to f32, and those are summed in one fixed tree.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "device/cpu/crew.h"
+#include "device/cpu/kernels.h"
+#include "device/cpu/product.h"
+
+namespace thresher::device::cpu {
+
+// Also what stands for a matrix without any rows or columns.
+class CutWeight : public Weight {
+ public:
+  struct Piece {
+    std::int64_t first;                    // input
+    std::unique_ptr<PackedWeight> weight;  // nullptr for an empty piece
+  };
+
+  CutWeight(std::int64_t outputs, std::int64_t inputs, DType dtype, std::vector<Piece> pieces)
+      : outputs_(outputs), inputs_(inputs), dtype_(dtype), pieces_(std::move(pieces)) {}
+
+  std::int64_t outputs() const override { return outputs_; }
+  std::int64_t inputs() const override { return inputs_; }
+  DType dtype() const override { return dtype_; }
+  std::int64_t bytes() const override;
+  const std::vector<Piece>& pieces() const { return pieces_; }
+
+ private:
+  std::int64_t outputs_, inputs_;
+  DType dtype_;
+  std::vector<Piece> pieces_;
+};
+
+// Where a product goes: out = (sum + bias) (+ out).
+struct ProductEnd {
+  const Tensor& bias;
+  bool accumulate;
+  const Tensor& out;
+};
+
+class CutProducts {
+ public:
+  CutProducts(const Kernels& kernels, Products& products, Crew& crew)
+      : kernels_(kernels), products_(products), crew_(crew) {}
+
+  // No cuts are one piece.
+  std::unique_ptr<CutWeight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts);
+  void run(const Tensor& x, const CutWeight& weight, const ProductEnd& end);
+
+ private:
+  struct Block;
+  class Tree;
+  void plan(const Tensor& x, const CutWeight& weight, std::int64_t block);
+
+  const Kernels& kernels_;
+  Products& products_;
+  Crew& crew_;
+  // By piece, then full or last row block, full or last tile, and whether it adds to what is there.
+  std::vector<Product*> plan_;
+  Buffer scratch_;  // one slice per thread: a row block of x, piece by piece, then partial sums of one tile
+};
+
+}  // namespace thresher::device::cpu
