@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "thresher/base/check.h"
 
@@ -74,21 +75,22 @@ std::string place_text(const Layout& layout, Place place) {
   return text;
 }
 
-// One line for the ranks of a host.
-std::string host_line(const Placement& placement, const std::string& host, const std::vector<int>& ranks) {
-  std::vector<int> axes[3];
-  for (const int rank : ranks) {
-    const Place place = placement.places[static_cast<std::size_t>(rank)];
-    axes[0].push_back(place.replica);
-    axes[1].push_back(place.stage);
-    axes[2].push_back(place.shard);
-  }
-  for (auto& axis : axes) {
-    std::ranges::sort(axis);
-    axis.erase(std::unique(axis.begin(), axis.end()), axis.end());
-  }
-  return fmt::format("ranks {} on {}: replica {} stage {} shard {}\n", ranges_text(ranks), host, ranges_text(axes[0]),
-                     ranges_text(axes[1]), ranges_text(axes[2]));
+// The numbers that one axis takes over some ranks.
+template <class Axis>
+std::string axis_text(const Placement& placement, const std::vector<int>& ranks, Axis axis) {
+  std::set<int> numbers;
+  for (const int rank : ranks) numbers.insert(placement.places[static_cast<std::size_t>(rank)].*axis);
+  return ranges_text({numbers.begin(), numbers.end()});
+}
+
+// One line for the ranks of a host: its cores, each once.
+std::string host_line(const Placement& placement, const std::string& host, const std::vector<int>& ranks,
+                      std::span<const std::string> cores) {
+  std::set<std::string> different;
+  for (const int rank : ranks) different.insert(cores[static_cast<std::size_t>(rank)]);
+  return fmt::format("ranks {} on {} cores {}: replica {} stage {} shard {}\n", ranges_text(ranks), host,
+                     fmt::join(different, " "), axis_text(placement, ranks, &Place::replica),
+                     axis_text(placement, ranks, &Place::stage), axis_text(placement, ranks, &Place::shard));
 }
 
 }  // namespace
@@ -170,7 +172,7 @@ std::string map_text(const Placement& placement, std::span<const std::string> ho
       text += fmt::format("... {} more hosts ...\n", names.size() - most_lines);
       i = names.size() - 1;
     }
-    text += host_line(placement, names[i], ranks[names[i]]);
+    text += host_line(placement, names[i], ranks[names[i]], cores);
   }
   return text;
 }

@@ -4,14 +4,14 @@
 #include <chrono>
 #include <mutex>
 
+#include "thresher/comm/ending.h"
+
 namespace thresher::comm {
 
 // MPI_THREAD_SERIALIZED: this process's one lock around every MPI call. Never held while waiting.
 std::mutex& mpi_lock();
 
 bool cancelled();
-// Throws cancel()'s reason.
-void throw_if_cancelled();
 
 // Pauses between looks at something that takes unknown time: yields for 50 us, then naps for a sixteenth of the time
 // waited so far, so that naps prolong a wait by 6 % at most, but no less than 20 us and no more than 1 ms.

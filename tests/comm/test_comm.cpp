@@ -1,12 +1,24 @@
 #include "comm/comm_contract.h"
+#include "comm/handles.h"
 #include "comm/pipe_contract.h"
 #include "comm/reduce_contract.h"
+#include "comm/thread_contract.h"
 
 namespace comm = thresher::comm;
 
 namespace {
 
-struct World {
+// Base of World, so that it looks after the communicators are gone.
+struct NoLeaks {
+  comm::Handles made = comm::made_handles();
+
+  ~NoLeaks() {
+    BOOST_TEST(comm::made_handles().communicators > made.communicators);
+    BOOST_TEST((comm::open_handles() == comm::Handles{}), "left behind: " << comm::open_handles().text());
+  }
+};
+
+struct World : NoLeaks {
   std::unique_ptr<comm::Comm> self = comm::self_comm();
   std::unique_ptr<comm::Comm> world = comm::mpi_comm();
 
@@ -52,4 +64,16 @@ BOOST_FIXTURE_TEST_CASE(pipes_keep_order_and_bytes, World) {
 
 BOOST_FIXTURE_TEST_CASE(pipes_can_be_polled, World) {
   both(comm::check_polling);
+}
+
+BOOST_FIXTURE_TEST_CASE(threads_share_a_rank, World) {
+  const auto own = comm::self_mailbox();
+  comm::check_threads(*self, *own);
+  const auto mailbox = comm::mpi_mailbox();
+  comm::check_threads(*world, *mailbox);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_poll_never_waits_for_a_collective, World) {
+  const auto mailbox = comm::mpi_mailbox();
+  comm::check_poll_during_collective(*world, *mailbox);
 }

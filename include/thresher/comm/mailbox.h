@@ -10,8 +10,8 @@
 namespace thresher::comm {
 
 // Who on a rank a message is for: rank zero's coordinator, the reader that waits for leases, the scorer that waits for
-// its parts to be committed. Each channel has one consuming thread per rank.
-enum class Channel : int { coordinator = 1, lease = 2, credit = 3 };
+// its parts to be committed, the monitor. Each channel has one consuming thread per rank.
+enum class Channel : int { coordinator = 1, lease = 2, credit = 3, monitor = 4 };
 
 struct Message {
   int from = 0;
