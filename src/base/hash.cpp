@@ -27,6 +27,18 @@ std::string Digest::hex() const {
   return text;
 }
 
+std::optional<Digest> digest_from_hex(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  Digest digest;
+  if (text.size() != 2 * digest.bytes.size()) return std::nullopt;
+  for (std::size_t i = 0; i < digest.bytes.size(); ++i) {
+    const std::size_t high = digits.find(text[2 * i]), low = digits.find(text[2 * i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    digest.bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  return digest;
+}
+
 Digest digest_of(std::span<const std::byte> bytes) {
   return canonical(XXH3_128bits(bytes.data(), bytes.size()));
 }

@@ -76,7 +76,7 @@ Columns columns_of(const hdf5::InputFile& file) {
   columns.pairs = file.has("/is_greedy");
   columns.per_token = file.has("/token/offsets");
   if (columns.per_token && file.has("/token/top_id"))
-    columns.top_k = static_cast<std::int32_t>(file.column("/token/top_id").width());
+    columns.top_k = static_cast<std::int32_t>(file.look_at("/token/top_id").width());
   return columns;
 }
 
@@ -108,12 +108,13 @@ RowReader::RowReader(const hdf5::InputFile& file, const Columns& columns)
   for (const auto* column : {&top_id_, &top_logprob_}) (*column)->expect(tokens(), columns.top_k);
 }
 
-std::vector<std::uint64_t> RowReader::offsets(std::int64_t first, std::int64_t count) const {
-  std::vector<std::uint64_t> values = offsets_->read<std::uint64_t>(first, count + 1);
+std::vector<std::uint64_t> read_offsets(const hdf5::InputColumn& column, std::int64_t first, std::int64_t count,
+                                        std::int64_t tokens) {
+  std::vector<std::uint64_t> values = column.read<std::uint64_t>(first, count + 1);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] < (i == 0 ? 0 : values[i - 1]) || values[i] > static_cast<std::uint64_t>(tokens())) {
-      fail(Exit::data, fmt::format("{}: /token/offsets[{}] is {}, outside 0 to {} or falling", name_,
-                                   first + static_cast<std::int64_t>(i), values[i], tokens()));
+    if (values[i] < (i == 0 ? 0 : values[i - 1]) || values[i] > static_cast<std::uint64_t>(tokens)) {
+      fail(Exit::data, fmt::format("{}[{}] is {}, outside 0 to {} or falling", column.name(),
+                                   first + static_cast<std::int64_t>(i), values[i], tokens));
     }
   }
   return values;

@@ -27,6 +27,11 @@ void check_rows(const Rows& rows, const Columns& columns);
 // Columns found in a results or part file.
 Columns columns_of(const hdf5::InputFile& file);
 
+// Offsets [first, first + count] of /token/offsets, which is of `tokens` rows in all. Throws base::Error (data) when
+// they fall or are out of range.
+std::vector<std::uint64_t> read_offsets(const hdf5::InputColumn& column, std::int64_t first, std::int64_t count,
+                                        std::int64_t tokens);
+
 // Documents [first, first + count) of an open results or part file.
 class RowReader {
  public:
@@ -35,8 +40,9 @@ class RowReader {
   std::int64_t tokens() const { return columns_.per_token ? token_id_->rows() : 0; }
   // With `with_tokens` false the per-token columns stay empty.
   Rows read(std::int64_t first, std::int64_t count, bool with_tokens) const;
-  // Offsets [first, first + count] of /token/offsets.
-  std::vector<std::uint64_t> offsets(std::int64_t first, std::int64_t count) const;
+  std::vector<std::uint64_t> offsets(std::int64_t first, std::int64_t count) const {
+    return read_offsets(*offsets_, first, count, tokens());
+  }
 
  private:
   void read_tokens(Rows& rows, std::int64_t first, std::int64_t count) const;

@@ -107,9 +107,8 @@ std::int64_t export_results(const base::Path& results, ExportFormat format,
     out(file.columns().pairs ? "id,status,tokens,logprob,bytes,words,is_greedy\r\n"
                              : "id,status,tokens,logprob,bytes,words\r\n");
   for (std::int64_t first = 0; first < file.rows();) {
-    const std::int64_t count =
-        csv ? std::min(rows_at_once, file.rows() - first) : file.batch(first, rows_at_once, tokens_at_once);
-    const Rows rows = file.reader().read(first, count, !csv);
+    const std::int64_t count = csv ? file.batch(first, rows_at_once) : file.batch(first, rows_at_once, tokens_at_once);
+    const Rows rows = file.read(first, count, !csv);
     const std::vector<std::string> ids = file.ids(first, count);
     std::string text;
     if (csv)
@@ -135,8 +134,8 @@ Extremes find_extremes(const base::Path& results, std::int64_t count, std::int64
     list.insert(std::upper_bound(list.begin(), list.end(), extreme, before), extreme);
     if (static_cast<std::int64_t>(list.size()) > count) list.pop_back();
   };
-  for (std::int64_t first = 0; first < file.rows(); first += rows_at_once) {
-    const Rows rows = file.reader().read(first, std::min(rows_at_once, file.rows() - first), false);
+  for (std::int64_t first = 0; first < file.rows();) {
+    const Rows rows = file.read(first, file.batch(first, rows_at_once), false);
     for (std::size_t i = 0; i < rows.status.size(); ++i) {
       if (rows.status[i] != Status::ok && rows.status[i] != Status::windowed) continue;
       if (rows.tokens[i] < std::max<std::int64_t>(least_tokens, 1)) continue;
@@ -147,6 +146,7 @@ Extremes find_extremes(const base::Path& results, std::int64_t count, std::int64
       keep(extremes.most, extreme, likelier);
       keep(extremes.least, extreme, rarer);
     }
+    first += rows.count();
   }
   for (std::vector<Extreme>* list : {&extremes.most, &extremes.least}) {
     for (Extreme& extreme : *list) extreme.id = file.ids(extreme.document, 1)[0];

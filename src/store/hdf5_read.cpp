@@ -102,13 +102,22 @@ bool InputFile::has(const std::string& path) const {
   return true;
 }
 
-InputColumn InputFile::column(const std::string& path) const {
+Dataset InputFile::open_dataset(const std::string& path) const {
   if (!has(path)) fail(Exit::data, fmt::format("{} has no dataset {}", name_, path));
-  const Lock lock;
   const std::string what = name_ + ": " + path;
   const Object object = own<Object>(H5Oopen(file_.raw(), path.c_str(), H5P_DEFAULT), what);
   if (H5Iget_type(object.raw()) != H5I_DATASET) fail(Exit::data, what + " is not a dataset");
-  return InputColumn(what, own<Dataset>(H5Dopen2(file_.raw(), path.c_str(), H5P_DEFAULT), what), bytes_);
+  return own<Dataset>(H5Dopen2(file_.raw(), path.c_str(), H5P_DEFAULT), what);
+}
+
+InputColumn InputFile::column(const std::string& path) const {
+  const Lock lock;
+  return InputColumn(name_ + ": " + path, open_dataset(path), bytes_, false);
+}
+
+InputColumn InputFile::look_at(const std::string& path) const {
+  const Lock lock;
+  return InputColumn(name_ + ": " + path, open_dataset(path), bytes_, true);
 }
 
 std::optional<std::string> InputFile::text_attribute(const std::string& name) const {
@@ -143,8 +152,21 @@ std::vector<std::string> InputFile::datasets() const {
   return listing.names;
 }
 
-InputColumn::InputColumn(std::string name, Dataset dataset, std::int64_t file_bytes)
+InputColumn::InputColumn(std::string name, Dataset dataset, std::int64_t file_bytes, bool may_be_virtual)
     : name_(std::move(name)), dataset_(std::move(dataset)) {
+  // First: asking for the shape of an unlimited virtual dataset makes the library open other files.
+  const Properties properties = own<Properties>(H5Dget_create_plist(dataset_.raw()), name_);
+  virtual_ = may_be_virtual && check(H5Pget_layout(properties.raw()), name_) == H5D_VIRTUAL;
+  if (virtual_)
+    mapping_ = read_mapping(properties.raw(), name_);
+  else
+    refuse_foreign_storage(properties.raw());
+  measure();
+  classify();
+  if (!virtual_) refuse_bombs(properties.raw(), file_bytes);
+}
+
+void InputColumn::measure() {
   const Space space = own<Space>(H5Dget_space(dataset_.raw()), name_);
   rank_ = check(H5Sget_simple_extent_ndims(space.raw()), name_);
   if (rank_ < 1 || rank_ > 2) fail(Exit::data, fmt::format("{} has {} dimensions, expected 1 or 2", name_, rank_));
@@ -155,10 +177,6 @@ InputColumn::InputColumn(std::string name, Dataset dataset, std::int64_t file_by
   }
   rows_ = static_cast<std::int64_t>(sizes[0]);
   width_ = static_cast<std::int64_t>(sizes[1]);
-  const Properties properties = own<Properties>(H5Dget_create_plist(dataset_.raw()), name_);
-  refuse_foreign_storage(properties.raw());
-  classify();
-  refuse_bombs(properties.raw(), file_bytes);
 }
 
 void InputColumn::classify() {
@@ -261,6 +279,7 @@ void InputColumn::read_raw(std::int64_t first, std::int64_t count, hid_t type, v
   if (first < 0 || count < 0 || first > rows_ - count) {
     fail(Exit::internal, fmt::format("{}: rows {} to {} of {}", name_, first, first + count, rows_));
   }
+  if (virtual_) fail(Exit::internal, name_ + " is only to be looked at");
   if (count == 0) return;
   const Lock lock;
   const hsize_t start[2] = {static_cast<hsize_t>(first), 0};

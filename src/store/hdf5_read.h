@@ -15,6 +15,17 @@ namespace thresher::store::hdf5 {
 
 class InputColumn;
 
+// Rows [first, first + rows) of a virtual dataset are all of `dataset` in `file`.
+struct MappedRows {
+  std::string file, dataset;
+  std::int64_t first = 0, rows = 0;
+  bool operator==(const MappedRows&) const = default;
+};
+
+// The mapping of a virtual dataset, from its creation properties: no other file is opened. Throws base::Error (data)
+// when it is not of whole datasets to whole rows.
+std::vector<MappedRows> read_mapping(hid_t properties, const std::string& name);
+
 class InputFile {
  public:
   // Throws base::Error: no_input, permission, data.
@@ -28,6 +39,9 @@ class InputFile {
   // Opens a dataset of at most 2 dimensions. Refuses external storage, virtual datasets, links, filters other than
   // deflate and shuffle, chunks over 256 MiB, and more elements than the stored bytes can stand for.
   InputColumn column(const std::string& path) const;
+  // Opens a dataset that may also be virtual, to see its shape, type and mapping. Reading a virtual one is an error:
+  // what it names has to be checked and read as a file of its own.
+  InputColumn look_at(const std::string& path) const;
   // Of the root group; nothing when absent.
   std::optional<std::string> text_attribute(const std::string& name) const;
   std::optional<std::int64_t> integer_attribute(const std::string& name) const;
@@ -35,6 +49,8 @@ class InputFile {
   std::vector<std::string> datasets() const;
 
  private:
+  Dataset open_dataset(const std::string& path) const;
+
   std::string name_;
   std::int64_t bytes_ = 0;  // of the file
   File file_;
@@ -49,7 +65,11 @@ class InputColumn {
   std::int64_t width() const { return width_; }
   Class type_class() const { return class_; }
   std::size_t type_size() const { return type_size_; }
+  bool is_virtual() const { return virtual_; }
+  // Of a virtual dataset, in its order; else empty.
+  const std::vector<MappedRows>& mapping() const { return mapping_; }
   bool is_text() const { return class_ == Class::text || class_ == Class::variable_text; }
+  const std::string& name() const { return name_; }  // for messages: file and path
   // "uint64", "float32", "text[12]" ...
   std::string type_name() const;
 
@@ -72,7 +92,8 @@ class InputColumn {
 
  private:
   friend class InputFile;
-  InputColumn(std::string name, Dataset dataset, std::int64_t file_bytes);
+  InputColumn(std::string name, Dataset dataset, std::int64_t file_bytes, bool may_be_virtual);
+  void measure();
   void classify();
   void refuse_foreign_storage(hid_t properties) const;
   void refuse_bombs(hid_t properties, std::int64_t file_bytes) const;
@@ -86,6 +107,8 @@ class InputColumn {
   std::size_t type_size_ = 0;
   int rank_ = 1;
   std::int64_t rows_ = 0, width_ = 1;
+  bool virtual_ = false;
+  std::vector<MappedRows> mapping_;
 };
 
 }  // namespace thresher::store::hdf5

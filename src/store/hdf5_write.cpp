@@ -116,6 +116,10 @@ void map_sources(hid_t properties, hid_t space, const ColumnPlan& column, const 
     if (sizes[0] == 0) continue;
     const Space source =
         own<Space>(H5Screate_simple(column.matrix ? 2 : 1, sizes, nullptr), column.name, Exit::internal);
+    // All of it, but said in numbers: the file keeps selections and forgets sizes.
+    constexpr hsize_t origin[2] = {0, 0};
+    check(H5Sselect_hyperslab(source.raw(), H5S_SELECT_SET, origin, nullptr, sizes, nullptr), column.name,
+          Exit::internal);
     check(H5Sselect_hyperslab(space, H5S_SELECT_SET, start, nullptr, sizes, nullptr), column.name, Exit::internal);
     check(H5Pset_virtual(properties, space, sources[i].c_str(), column.name.c_str(), source.raw()), column.name,
           Exit::internal);

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "store/hdf5_read.h"
 #include "store/hdf5_write.h"
+#include "thresher/base/file.h"
 #include "thresher/store/result.h"
 
 namespace thresher::store {
@@ -27,5 +29,19 @@ void plan_master(hdf5::FilePlan& file, const std::vector<PartInfo>& parts, const
 
 // Writes the table; its columns begin at `at`.
 void write_table(hdf5::ColumnWriter& writer, std::size_t at, const std::vector<PartInfo>& parts);
+
+// True if the file says it is one. Throws base::Error (data) for a version that is not known here.
+bool is_master(const hdf5::InputFile& file);
+
+// The table: parts in order, without gaps. Throws base::Error (data).
+std::vector<PartInfo> read_table(const hdf5::InputFile& file);
+
+// Throws base::Error (data) unless every column of results, but /id and /token/offsets, is a virtual dataset over
+// exactly these parts under parts/.
+void expect_mappings(const hdf5::InputFile& file, const std::vector<PartInfo>& parts, const Columns& columns);
+
+// The bytes of a part that a table tells of. Throws base::Error (data) when it is missing, a link, damaged or another
+// one.
+std::string read_listed_part(base::FileSystem& files, const base::Path& directory, const PartInfo& part);
 
 }  // namespace thresher::store

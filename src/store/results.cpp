@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/master.h"
+#include "store/part_file.h"
 #include "thresher/base/check.h"
 
 namespace thresher::store {
@@ -33,18 +35,102 @@ void expect_format(const hdf5::InputFile& file, std::string_view format, std::in
   }
 }
 
+struct ResultsFile::Part {
+  Part(std::int64_t number, std::string content, const std::string& name, const Columns& columns)
+      : shard(number), bytes(std::move(content)), file(image_of(bytes), name), rows(file, columns) {}
+  std::int64_t shard;
+  std::string bytes;
+  hdf5::InputFile file;
+  RowReader rows;
+};
+
 ResultsFile::ResultsFile(const base::Path& path)
-    : file_(open_results(path)), columns_(columns_of(file_)), reader_(file_, columns_), ids_(file_.column("/id")) {
-  ids_.expect(reader_.rows());
+    : file_(open_results(path)),
+      directory_(path.parent_path() / "parts"),
+      columns_(columns_of(file_)),
+      sharded_(is_master(file_)),
+      ids_(file_.column("/id")),
+      rows_(ids_.rows()) {
+  if (!sharded_) {
+    reader_.emplace(file_, columns_);
+    ids_.expect(reader_->rows());
+    return;
+  }
+  parts_ = read_table(file_);
+  expect_mappings(file_, parts_, columns_);
+  ids_.expect(parts_.empty() ? 0 : parts_.back().first + parts_.back().rows);
+  for (const PartInfo& part : parts_) tokens_ += part.tokens;
+  if (columns_.per_token) {
+    offsets_.emplace(file_.column("/token/offsets"));
+    offsets_->expect(rows_ + 1);
+  }
+  check_parts();
+}
+
+ResultsFile::~ResultsFile() = default;
+
+void ResultsFile::check_parts() const {
+  if (base::real_files().entry(directory_) != base::Entry::directory) {
+    fail(Exit::data,
+         fmt::format("{} is not a directory: {} is a table over the parts in it, which have to stay beside it",
+                     directory_.string(), file_.name()));
+  }
+  std::int64_t bad = 0;
+  std::string first;
+  for (const PartInfo& part : parts_) {
+    try {
+      read_listed_part(base::real_files(), directory_, part);
+    } catch (const base::Error& error) {
+      if (error.code() != Exit::data && error.code() != Exit::permission) throw;
+      if (bad++ == 0) first = error.what();
+    }
+  }
+  if (bad == 0) return;
+  const std::string others = bad == 1 ? "" : fmt::format("; so or alike with {} of {} parts", bad, parts_.size());
+  fail(Exit::data, fmt::format("{}{}: give the same score command again, which makes them anew", first, others));
+}
+
+const PartInfo& ResultsFile::part_at(std::int64_t document) const {
+  const auto after = std::upper_bound(parts_.begin(), parts_.end(), document,
+                                      [](std::int64_t d, const PartInfo& part) { return d < part.first; });
+  return *std::prev(after);
+}
+
+const RowReader& ResultsFile::part_rows(const PartInfo& part) const {
+  if (part_ && part_->shard == part.shard) return part_->rows;
+  part_.reset();  // before the next one takes its memory
+  const std::string name = (directory_ / part_name(part.shard)).string();
+  part_ = std::make_unique<Part>(part.shard, read_listed_part(base::real_files(), directory_, part), name, columns_);
+  if (part_->rows.rows() != part.rows || part_->rows.tokens() != part.tokens) {
+    fail(Exit::data, fmt::format("{} holds {} rows and {} tokens, its trailer says {} and {}", name, part_->rows.rows(),
+                                 part_->rows.tokens(), part.rows, part.tokens));
+  }
+  return part_->rows;
+}
+
+std::int64_t ResultsFile::batch(std::int64_t first, std::int64_t most) const {
+  most = std::min(most, rows() - first);
+  if (!sharded_ || most <= 1) return most;
+  const PartInfo& part = part_at(first);
+  return std::min(most, part.first + part.rows - first);
 }
 
 std::int64_t ResultsFile::batch(std::int64_t first, std::int64_t most, std::int64_t tokens) const {
-  most = std::min(most, rows() - first);
+  most = batch(first, most);
   if (!columns_.per_token || most <= 1) return most;
-  const std::vector<std::uint64_t> offsets = reader_.offsets(first, most);
+  const std::vector<std::uint64_t> offsets =
+      sharded_ ? read_offsets(*offsets_, first, most, tokens_) : reader_->offsets(first, most);
   const auto over =
       std::upper_bound(offsets.begin() + 2, offsets.end(), offsets.front() + static_cast<std::uint64_t>(tokens));
   return over - offsets.begin() - 1;
+}
+
+Rows ResultsFile::read(std::int64_t first, std::int64_t count, bool with_tokens) const {
+  if (!sharded_) return reader_->read(first, count, with_tokens);
+  const PartInfo& part = part_at(first);
+  Rows rows = part_rows(part).read(first - part.first, count, with_tokens);
+  rows.first = first;
+  return rows;
 }
 
 }  // namespace thresher::store

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,24 +12,46 @@
 
 namespace thresher::store {
 
+// Gathered results, or sharded ones, whose virtual datasets are never read: the rows come from the parts themselves.
 class ResultsFile {
  public:
-  // Throws base::Error: no_input, data (not results, another version, columns that do not agree).
+  // Checks every part of sharded results: it must be there, and its bytes must be those that results.h5 tells of.
+  // Throws base::Error: no_input, data (not results, another version, columns that do not agree, parts missing).
   explicit ResultsFile(const base::Path& path);
+  ~ResultsFile();
+  ResultsFile(const ResultsFile&) = delete;
 
-  std::int64_t rows() const { return reader_.rows(); }
+  std::int64_t rows() const { return rows_; }
   const Columns& columns() const { return columns_; }
+  bool sharded() const { return sharded_; }
   std::vector<std::string> ids(std::int64_t first, std::int64_t count) const { return ids_.read_text(first, count); }
-  const RowReader& reader() const { return reader_; }
-  // How many documents from `first` on, at most `most`, have no more than about `tokens` scored tokens together; at
-  // least 1.
+  // How many documents from `first` on, at most `most`, can be read at once and have no more than about `tokens` scored
+  // tokens together; at least 1.
   std::int64_t batch(std::int64_t first, std::int64_t most, std::int64_t tokens) const;
+  // As many or fewer, whatever their tokens.
+  std::int64_t batch(std::int64_t first, std::int64_t most) const;
+  // Documents [first, first + count), no more than `batch` allows. With `with_tokens` false the per-token columns stay
+  // empty.
+  Rows read(std::int64_t first, std::int64_t count, bool with_tokens) const;
 
  private:
+  struct Part;
+  void check_parts() const;
+  const PartInfo& part_at(std::int64_t document) const;
+  const RowReader& part_rows(const PartInfo& part) const;
+
   hdf5::InputFile file_;
+  base::Path directory_;  // of the parts
   Columns columns_;
-  RowReader reader_;
+  bool sharded_;
   hdf5::InputColumn ids_;
+  std::int64_t rows_;
+  std::optional<RowReader> reader_;           // gathered
+  std::vector<PartInfo> parts_;               // sharded
+  std::optional<hdf5::InputColumn> offsets_;  // sharded, of tokens
+  std::int64_t tokens_ = 0;                   // sharded
+  // The part that was read last.
+  mutable std::unique_ptr<Part> part_;
 };
 
 // Throws base::Error (data) unless the file's attributes name this format and a version up to `newest`.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@ struct Digest {
   std::string hex() const;
   bool operator==(const Digest&) const = default;
 };
+
+// The other way round; nothing for a text that is not one.
+std::optional<Digest> digest_from_hex(std::string_view text);
 
 Digest digest_of(std::span<const std::byte> bytes);
 Digest digest_of(std::string_view bytes);

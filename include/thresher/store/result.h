@@ -58,6 +58,7 @@ struct PartInfo {
   std::int64_t rows = 0;
   std::int64_t tokens = 0;  // rows of /token/..., 0 without them
   base::Digest digest;      // of everything before it: the image and the numbers above
+  bool operator==(const PartInfo&) const = default;
 };
 
 // The complete bytes of a part file: an HDF5 image (built in memory, no disk, object times off) and its trailer. Equal
