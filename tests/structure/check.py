@@ -38,8 +38,11 @@ JSON_FILES = {
     'src/model/config.cpp': 'config.json',
     'src/model/safetensors.cpp': 'the header of safetensors',
     'src/model/shard_index.cpp': 'model.safetensors.index.json',
+    'src/schedule/machine_file.cpp': 'machine descriptions',
+    'src/schedule/plan_json.cpp': 'what thresher plan --json prints',
     'src/schedule/report_json.cpp': 'summary.json and run.json',
     'src/store/plan_file.cpp': 'plan.json',
+    'src/store/summary_file.cpp': 'totals of summary.json',
     'src/text/load.cpp': 'tokenizer.json',
 }
 

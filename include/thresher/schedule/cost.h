@@ -1,0 +1,130 @@
+// What a job will cost on a layout: memory of each rank, time, energy, bytes. Pure arithmetic on a machine's rates.
+//
+// The formulas, for a batch of T tokens (sequences of S tokens, L layers, width d, inner width f, vocabulary V) on t
+// tensor shards and p stages, with a device's rates G (products), A (attention), H (head) in FLOP/s, E in bytes/s and a
+// link's latency a and bandwidth B:
+//
+//   attention half  T (2 P_a / (t G e(t)) + 4 Hq hd (S/2) / (t A(S)) + bytes_a (0.7/t + 0.3) / E) + AR
+//   MLP half        T (2 P_m / (t G e(t)) + bytes_m (0.7/t + 0.3) / E) + AR
+//   head            T 2 d V / (t H)                 on the last stage, for the tokens that are scored
+//   AR              a + 2 (t-1)/t b T d / B         ring all-reduce (Thakur, Rabenseifner, Gropp 2005), b bytes a
+//   number stage           the sum of its halves, and its boundary: a + b T d / B, hidden behind the work on GPUs
+//   replica         T / slowest stage               batches stream, so that only filling and draining wait
+//   fill and drain  (p - 1) stages, once a job      (Huang et al. 2019, arXiv 1811.06965, with batches that never end)
+//   tail            1 - u / (2 job)                 u = seconds of the last lease of a replica (guided self-scheduling,
+//                                                   Polychronopoulos and Kuck 1987)
+//
+// FLOP counts are those of Megatron-LM's appendix (Narayanan et al. 2021, arXiv 2104.04473) without the backward pass.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "thresher/engine/window.h"
+#include "thresher/model/config.h"
+#include "thresher/model/partition.h"
+#include "thresher/schedule/machine.h"
+#include "thresher/store/result.h"
+
+namespace thresher::schedule {
+
+// Ranks = data * stages * shards; rank = (replica * stages + stage) * shards + shard.
+struct Layout {
+  int data = 1, stages = 1, shards = 1;
+  int ranks() const { return data * stages * shards; }
+  bool operator==(const Layout&) const = default;
+};
+std::string text_of(const Layout& layout);  // "dp=2,pp=2,tp=1"
+
+// Documents of about one length.
+struct LengthClass {
+  double tokens = 0;  // of each, the mean
+  double documents = 0;
+};
+
+// What is fed and scored, with windows cut and leading tokens added.
+struct Load {
+  double documents = 0;
+  double text_bytes = 0;
+  double fed = 0;      // tokens through the blocks
+  double scored = 0;   // tokens through the head
+  double keys = 0;     // pairs (query, visible key)
+  double longest = 0;  // tokens of the longest window
+  // Tokens of a sequence that costs what the mix costs: twice the mean context.
+  double length() const { return fed > 0 ? 2 * keys / fed : 0; }
+};
+Load load_of(std::span<const LengthClass> lengths, const engine::WindowRule& rule, std::int64_t lead,
+             double text_bytes);
+
+// A job, but for its layout.
+struct Demand {
+  model::ModelConfig config;
+  tensor::DType dtype = tensor::DType::bf16;
+  Load load;
+  store::Columns columns;
+  std::int64_t tokens_per_batch = 0;  // 0 = the machine's
+  double shard_documents = 512;
+  double shard_bytes = 0;  // 0 = chosen, as a job does
+  double id_bytes = 12;    // of a document's id, the mean
+};
+
+// Bytes of one rank.
+struct Memory {
+  double weights = 0;      // packed, and the embedding table
+  double activations = 0;  // arena, position tables, the head's tiles
+  double exchange = 0;     // buffers at stage boundaries, partial sums
+  double rows = 0;         // shards read ahead, scores on their way
+  double gather = 0;       // parts of all replicas that wait on rank zero
+  double base = 0;         // program and libraries
+  double loading = 0;      // all of it while the model is read, when a matrix is on the host as well
+  double total() const { return std::max(weights + activations + exchange + rows + gather + base, loading); }
+};
+
+// Seconds of one batch on one rank of a stage.
+struct StageTime {
+  double products = 0, attention = 0, elementwise = 0, head = 0, reduce = 0, boundary = 0;
+  double total() const { return products + attention + elementwise + head + reduce + boundary; }
+};
+
+struct StageCost {
+  model::Range halves;
+  StageTime time;
+  Memory memory;            // of its largest shard
+  double group_memory = 0;  // of all its shards, without what rank zero gathers
+};
+
+enum class OutputMode : std::uint8_t { gather, sharded };
+// The automatic choice: by the predicted bytes of the results alone.
+constexpr double gather_limit = 64.0 * 1024 * 1024 * 1024;
+OutputMode output_mode(double output_bytes);
+double output_bytes(const Demand& demand);
+
+struct Cost {
+  Layout layout;
+  int nodes = 1, ranks_per_node = 1;
+  std::vector<StageCost> stages;
+  int bottleneck = 0;         // the slowest stage
+  double batch_tokens = 0;    // fed in a batch
+  double batch_seconds = 0;   // between two batches of a replica that leave the last stage
+  double imbalance = 0;       // slowest stage / mean stage - 1
+  double sharing = 1;         // time of the batch / slowest stage: ranks that wait for each other's cores
+  double shards = 0;          // of the corpus: what is leased and committed
+  double fill = 0, tail = 0;  // shares of the job's time that go by so
+  double output_bytes = 0, output_limit = 0;  // tokens/s that the results' way to the disk allows
+  double tokens_per_second = 0;               // scored
+  double seconds = 0;                         // scoring
+  double load_seconds = 0;                    // reading the model
+  double joules = 0, price = 0;
+  double node_memory = 0;          // all ranks of the fullest node
+  bool groups_span_nodes = false;  // tensor groups
+
+  double most_memory() const;  // of any rank
+};
+
+// Throws base::Error (usage) for layouts that the model cannot be cut into.
+Cost cost_of(const Demand& demand, const Machine& machine, const Layout& layout);
+
+}  // namespace thresher::schedule

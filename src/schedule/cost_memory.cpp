@@ -1,0 +1,121 @@
+#include "schedule/cost_memory.h"
+
+#include <algorithm>
+
+#include "thresher/schedule/plan.h"
+
+namespace thresher::schedule {
+namespace {
+
+using tensor::DType;
+
+constexpr double shards_held = 4;   // read ahead, in work, waiting for their last window
+constexpr double parts_held = 4;    // posted and not committed
+constexpr double head_tile = 1024;  // columns of the vocabulary that a head's tile has
+constexpr double head_rows = 256;   // and rows
+constexpr double head_limit = 64.0 * 1024 * 1024;
+constexpr double thread_scratch = 0.72e6;  // attention's, of each thread
+
+double as_double(std::int64_t value) {
+  return static_cast<double>(value);
+}
+
+double element(DType dtype) {
+  return as_double(tensor::size_of(dtype));
+}
+
+void add_weights(const Demand& demand, const model::Part& part, Memory& memory) {
+  const model::ModelConfig& config = demand.config;
+  const double ids = as_double(model::vocabulary(part, config).count()) * as_double(config.hidden);
+  const double table_element =
+      demand.dtype == DType::bf16 || config.weights == DType::bf16 ? element(DType::bf16) : element(DType::f32);
+  const double table = model::embeds(part) ? ids : 0, all = as_double(model::parameters(part, config));
+  memory.weights = (all - table) * element(demand.dtype) + table * table_element;
+
+  // While loading one matrix is on the host as it is stored: the vocabulary's first, when nothing else is there yet.
+  const double stored = element(config.weights);
+  const double head = model::scores(part, config) ? ids * element(demand.dtype) : 0;
+  const double first = table > 0 || head > 0 ? ids * stored + head + table * table_element : 0;
+  const double widest = 2 * as_double(model::inner(part, config).count() * config.hidden) * stored;
+  memory.loading = memory.base + std::max(first, memory.weights + widest);
+}
+
+// The arena of a batch (as Transformer sizes it), the tables of positions, and what the device keeps per thread.
+void add_activations(const Demand& demand, const Machine& machine, const RankPlace& place, Memory& memory) {
+  const model::ModelConfig& config = demand.config;
+  const double tokens = as_double(batch_tokens(demand, machine)), hidden = as_double(config.hidden);
+  const double held = element(demand.dtype), wide = machine.exchange_bytes;
+  const double queries = as_double(model::query_heads(place.part, config).count() * config.head_size),
+               keys = as_double(model::kv_heads(place.part, config).count() * config.head_size),
+               inner = as_double(model::inner(place.part, config).count());
+  const double block = hidden * held + std::max((queries + 2 * keys) * wide + queries * held, 3 * inner * held);
+  const bool scores = model::scores(place.part, config);
+  const double head = scores ? hidden * held + 12 + 8 * demand.columns.top_k : 0;
+  memory.activations = tokens * (20 + hidden * wide + std::max(block, head));
+  memory.activations += std::max(demand.load.longest, 1.0) * as_double(config.head_size) * 8;
+  if (!machine.shared_cores()) return;
+  memory.activations += place.threads * thread_scratch;
+  if (!scores) return;
+  const double tiles = as_double(model::vocabulary(place.part, config).count()) / head_tile + 1;
+  memory.activations += place.threads * head_rows * (head_tile * 4 + hidden * held) +
+                        std::min(head_limit, tokens * tiles * (16 + 8 * demand.columns.top_k));
+}
+
+}  // namespace
+
+std::int64_t batch_tokens(const Demand& demand, const Machine& machine) {
+  const std::int64_t asked = demand.tokens_per_batch > 0 ? demand.tokens_per_batch : machine.tokens_per_batch;
+  return std::max(asked, static_cast<std::int64_t>(demand.load.longest));
+}
+
+ShardSize shard_size(const Demand& demand) {
+  const Load& load = demand.load;
+  if (load.documents < 1) return {.documents = 1, .tokens = 1, .bytes = 1, .count = 1};
+  const double bytes = std::max(1.0, load.text_bytes / load.documents);
+  const double limit = demand.shard_bytes > 0
+                           ? demand.shard_bytes
+                           : static_cast<double>(default_shard_bytes(static_cast<std::int64_t>(load.text_bytes)));
+  const double documents = std::clamp(limit / bytes, 1.0, std::min(demand.shard_documents, load.documents));
+  return {.documents = documents,
+          .tokens = documents * load.scored / load.documents,
+          .bytes = documents * bytes,
+          .count = std::max(1.0, load.documents / documents)};
+}
+
+// results.h5: id, logprob, rank, entropy of each token; K ids and logprobs.
+double bytes_per_token(const store::Columns& columns) {
+  return (columns.per_token ? 16 : 0) + 8.0 * columns.top_k;
+}
+
+// status, tokens, logprob, bytes, words, the id and its offset; is_greedy, or the tokens' offset.
+double bytes_per_document(const Demand& demand) {
+  return 1 + 4 * 8 + 8 + demand.id_bytes + (demand.columns.pairs ? 1 : 0) + (demand.columns.per_token ? 8 : 0);
+}
+
+double output_bytes(const Demand& demand) {
+  return demand.load.documents * bytes_per_document(demand) + demand.load.scored * bytes_per_token(demand.columns);
+}
+
+OutputMode output_mode(double bytes) {
+  return bytes > gather_limit ? OutputMode::sharded : OutputMode::gather;
+}
+
+Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& place) {
+  Memory memory;
+  memory.base = as_double(machine.base_memory);
+  add_weights(demand, place.part, memory);
+  add_activations(demand, machine, place, memory);
+  const bool first = model::embeds(place.part), last = model::scores(place.part, demand.config);
+  const double buffers = (first ? 0 : 2) + (last ? 0 : 2) + (place.part.shards > 1 ? 1 : 0);
+  memory.exchange =
+      buffers * as_double(batch_tokens(demand, machine)) * as_double(demand.config.hidden) * machine.exchange_bytes;
+  const ShardSize shard = shard_size(demand);
+  const double part = shard.tokens * bytes_per_token(demand.columns) + shard.documents * bytes_per_document(demand);
+  // Text or ids, a score for each token, and the columns asked for.
+  if (place.reads) memory.rows = shards_held * (shard.bytes + shard.tokens * 8) + parts_held * part;
+  if (place.reads) memory.rows += shards_held * shard.tokens * bytes_per_token(demand.columns);
+  memory.gather = place.gathers * parts_held * part;
+  return memory;
+}
+
+}  // namespace thresher::schedule
