@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <list>
@@ -97,8 +98,15 @@ class MpiMailbox : public Mailbox {
     return true;
   }
 
+  // Looks at a few sends, in turns: there may be thousands.
   void release_sent() {
-    for (auto it = sending_.begin(); it != sending_.end();) it = it->done() ? sending_.erase(it) : std::next(it);
+    for (std::size_t looks = std::min<std::size_t>(8, sending_.size()); looks > 0; --looks) {
+      if (sending_.front().done()) {
+        sending_.pop_front();
+      } else {
+        sending_.splice(sending_.end(), sending_, sending_.begin());
+      }
+    }
   }
 
   std::shared_ptr<const OwnComm> comm_;

@@ -51,7 +51,7 @@ std::mutex& mpi_lock() {
 void Patience::pause() {
   using std::chrono::microseconds;
   const auto waited = std::chrono::steady_clock::now() - start_;
-  if (waited < microseconds{50}) {
+  if (waited < microseconds{200}) {
     sched_yield();
     return;
   }

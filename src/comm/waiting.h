@@ -13,7 +13,7 @@ std::mutex& mpi_lock();
 
 bool cancelled();
 
-// Pauses between looks at something that takes unknown time: yields for 50 us, then naps for a sixteenth of the time
+// Pauses between looks at something that takes unknown time: yields for 200 us, then naps for a sixteenth of the time
 // waited so far, so that naps prolong a wait by 6 % at most, but no less than 20 us and no more than 1 ms.
 class Patience {
  public:

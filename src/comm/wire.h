@@ -18,7 +18,7 @@ class Wire {
   using Take = std::function<void(std::size_t, std::span<const std::byte>)>;
 
   // Pieces are multiples of 64 bytes, so that numbers in them stay whole and aligned.
-  static constexpr std::size_t piece = 256 * 1024;
+  static constexpr std::size_t piece = 128 * 1024;
 
   Wire(MPI_Comm comm, int tag);
   int rank() const { return rank_; }
