@@ -44,7 +44,7 @@ struct ResultsFile::Part {
   RowReader rows;
 };
 
-ResultsFile::ResultsFile(const base::Path& path)
+ResultsFile::ResultsFile(const base::Path& path, PartCheck check)
     : file_(open_results(path)),
       directory_(path.parent_path() / "parts"),
       columns_(columns_of(file_)),
@@ -64,7 +64,7 @@ ResultsFile::ResultsFile(const base::Path& path)
     offsets_.emplace(file_.column("/token/offsets"));
     offsets_->expect(rows_ + 1);
   }
-  check_parts();
+  if (check == PartCheck::first) check_parts();
 }
 
 ResultsFile::~ResultsFile() = default;
@@ -108,6 +108,10 @@ const RowReader& ResultsFile::part_rows(const PartInfo& part) const {
   return part_->rows;
 }
 
+std::vector<std::uint64_t> ResultsFile::offsets(std::int64_t first, std::int64_t count) const {
+  return sharded_ ? read_offsets(*offsets_, first, count, tokens_) : reader_->offsets(first, count);
+}
+
 std::int64_t ResultsFile::batch(std::int64_t first, std::int64_t most) const {
   most = std::min(most, rows() - first);
   if (!sharded_ || most <= 1) return most;
@@ -118,11 +122,9 @@ std::int64_t ResultsFile::batch(std::int64_t first, std::int64_t most) const {
 std::int64_t ResultsFile::batch(std::int64_t first, std::int64_t most, std::int64_t tokens) const {
   most = batch(first, most);
   if (!columns_.per_token || most <= 1) return most;
-  const std::vector<std::uint64_t> offsets =
-      sharded_ ? read_offsets(*offsets_, first, most, tokens_) : reader_->offsets(first, most);
-  const auto over =
-      std::upper_bound(offsets.begin() + 2, offsets.end(), offsets.front() + static_cast<std::uint64_t>(tokens));
-  return over - offsets.begin() - 1;
+  const std::vector<std::uint64_t> ends = offsets(first, most);
+  const auto over = std::upper_bound(ends.begin() + 2, ends.end(), ends.front() + static_cast<std::uint64_t>(tokens));
+  return over - ends.begin() - 1;
 }
 
 Rows ResultsFile::read(std::int64_t first, std::int64_t count, bool with_tokens) const {

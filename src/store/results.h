@@ -15,9 +15,12 @@ namespace thresher::store {
 // Gathered results, or sharded ones, whose virtual datasets are never read: the rows come from the parts themselves.
 class ResultsFile {
  public:
-  // Checks every part of sharded results: it must be there, and its bytes must be those that results.h5 tells of.
+  // When the parts of sharded results are compared with what results.h5 tells of them. A part that is read is always
+  // checked before.
+  enum class PartCheck : std::uint8_t { first, at_reading };
+
   // Throws base::Error: no_input, data (not results, another version, columns that do not agree, parts missing).
-  explicit ResultsFile(const base::Path& path);
+  explicit ResultsFile(const base::Path& path, PartCheck check = PartCheck::first);
   ~ResultsFile();
   ResultsFile(const ResultsFile&) = delete;
 
@@ -25,6 +28,12 @@ class ResultsFile {
   const Columns& columns() const { return columns_; }
   bool sharded() const { return sharded_; }
   std::vector<std::string> ids(std::int64_t first, std::int64_t count) const { return ids_.read_text(first, count); }
+  // Of sharded results; else empty.
+  const std::vector<PartInfo>& parts() const { return parts_; }
+  // The attribute `plan`.
+  std::optional<std::string> plan_text() const { return file_.text_attribute("plan"); }
+  // Offsets [first, first + count] of /token/offsets, where there are tokens.
+  std::vector<std::uint64_t> offsets(std::int64_t first, std::int64_t count) const;
   // How many documents from `first` on, at most `most`, can be read at once and have no more than about `tokens` scored
   // tokens together; at least 1.
   std::int64_t batch(std::int64_t first, std::int64_t most, std::int64_t tokens) const;
