@@ -28,6 +28,7 @@ double attended_pairs(const std::vector<std::int64_t>& lengths, std::int64_t win
 
 template <class Body>
 void TracingDevice::timed(const char* step, double flop, double bytes, const Body& body) {
+  if (hook_) hook_();
   inner_.finish();
   const double start = seconds_now();
   body();

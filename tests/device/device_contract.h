@@ -16,6 +16,13 @@ void check_score(Device& device);
 void check_score_ties(Device& device);
 void check_score_of_broken_logits(Device& device);
 
+// Parts of a step, as ranks of a tensor-parallel group hold them, against the whole, to the bit.
+void check_pieces(Device& device);
+void check_columns(Device& device);
+void check_embed_of_part(Device& device);
+void check_attend_of_part(Device& device);
+void check_split_vocabulary(Device& device);
+
 // Two devices that have to agree to the bit, e.g. with one thread and with two.
 void check_same_bits(Device& one, Device& other);
 

@@ -46,6 +46,21 @@ BOOST_AUTO_TEST_CASE(score_ties) {
 BOOST_AUTO_TEST_CASE(score_of_broken_logits) {
   contract::check_score_of_broken_logits(*two);
 }
+BOOST_AUTO_TEST_CASE(pieces) {
+  contract::check_pieces(*two);
+}
+BOOST_AUTO_TEST_CASE(columns) {
+  contract::check_columns(*two);
+}
+BOOST_AUTO_TEST_CASE(embed_of_part) {
+  contract::check_embed_of_part(*two);
+}
+BOOST_AUTO_TEST_CASE(attend_of_part) {
+  contract::check_attend_of_part(*two);
+}
+BOOST_AUTO_TEST_CASE(split_vocabulary) {
+  contract::check_split_vocabulary(*two);
+}
 BOOST_AUTO_TEST_CASE(same_bits) {
   contract::check_same_bits(*one, *two);
 }

@@ -32,6 +32,8 @@ class TracingDevice : public Device {
   explicit TracingDevice(Device& inner) : inner_(inner) {}
 
   void dump_to(Dump dump) { dump_ = std::move(dump); }
+  // Called before each step; what it throws ends the step.
+  void before_steps(std::function<void()> hook) { hook_ = std::move(hook); }
   // By falling time.
   std::vector<StepCost> steps() const;
   void reset() { costs_.clear(); }
@@ -70,6 +72,7 @@ class TracingDevice : public Device {
 
   Device& inner_;
   Dump dump_;
+  std::function<void()> hook_;
   std::map<std::string, StepCost> costs_;
 };
 

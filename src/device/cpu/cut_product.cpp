@@ -13,8 +13,8 @@ namespace {
 
 // Columns whose partial sums stay in the cache. No part of the bits.
 constexpr std::int64_t cut_tile = 256;
-// Partial sums alive at once: the tree of eight pieces is walked depth first, and a second leaf adds to the first.
-constexpr std::int64_t live_sums = 3;
+// Partial sums alive at once: the tree of eight pieces is walked depth first.
+constexpr std::int64_t live_sums = 4;
 
 void check_cuts(std::span<const std::int64_t> cuts, std::int64_t inputs) {
   const std::size_t pieces = cuts.size() - 1;
