@@ -25,6 +25,8 @@ class ResultsFile {
   ResultsFile(const ResultsFile&) = delete;
 
   std::int64_t rows() const { return rows_; }
+  // Rows of /token/..., 0 without them.
+  std::int64_t tokens() const { return sharded_ ? tokens_ : reader_->tokens(); }
   const Columns& columns() const { return columns_; }
   bool sharded() const { return sharded_; }
   std::vector<std::string> ids(std::int64_t first, std::int64_t count) const { return ids_.read_text(first, count); }
