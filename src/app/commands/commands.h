@@ -11,6 +11,7 @@ Command import_command();
 Command score_command();
 Command export_command();
 Command inspect_command();
+Command verify_command();
 Command bench_command();
 
 // All of them, in the order help lists them.
