@@ -64,7 +64,9 @@ class Speed {
   // A part of the vector steps is done by every shard.
   double elementwise(double bytes) const { return bytes * (0.7 / shards_ + 0.3) / elementwise_; }
   double reduce(double bytes) const {
-    return shards_ == 1 ? 0 : group_.latency + 2.0 * (shards_ - 1) / shards_ * bytes / group_.bandwidth;
+    if (shards_ == 1) return 0;
+    if (machine_.shared_cores()) return std::log2(shards_) * (group_.latency + bytes / group_.bandwidth);
+    return group_.latency + 2.0 * (shards_ - 1) / shards_ * bytes / group_.bandwidth;
   }
   double boundary(double bytes) const { return boundary_.latency + bytes / boundary_.bandwidth; }
 
@@ -230,10 +232,6 @@ double node_memory(const Cost& cost, const Layout& layout, const Placement& plac
 
 }  // namespace
 
-std::string text_of(const Layout& layout) {
-  return fmt::format("dp={},pp={},tp={}", layout.data, layout.stages, layout.shards);
-}
-
 double Cost::most_memory() const {
   double most = 0;
   for (const StageCost& stage : stages) most = std::max(most, stage.memory.total());
@@ -242,7 +240,7 @@ double Cost::most_memory() const {
 
 Cost cost_of(const Demand& demand, const Machine& machine, const Layout& layout) {
   if (layout.data < 1 || layout.shards < 1 || model::virtual_shards % layout.shards != 0)
-    base::fail(base::Exit::usage, fmt::format("layout {}: tp has to be 1, 2, 4 or 8", text_of(layout)));
+    base::fail(base::Exit::usage, fmt::format("layout {}: tp has to be 1, 2, 4 or 8", layout.text()));
   const Placement placement = place(machine, layout);
   const Speed speed(demand, machine, layout, placement);
   const StageClock clock(demand, machine, speed);

@@ -96,10 +96,6 @@ double output_bytes(const Demand& demand) {
   return demand.load.documents * bytes_per_document(demand) + demand.load.scored * bytes_per_token(demand.columns);
 }
 
-OutputMode output_mode(double bytes) {
-  return bytes > gather_limit ? OutputMode::sharded : OutputMode::gather;
-}
-
 Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& place) {
   Memory memory;
   memory.base = as_double(machine.base_memory);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <tuple>
 
 #include "thresher/base/check.h"
@@ -95,16 +96,16 @@ std::vector<Candidate> rank_layouts(const Demand& demand, const Machine& machine
 
 Layout choose_layout(const Demand& demand, const Hosts& hosts) {
   Machine machine = ordinary_cpu(hosts.cores);
-  machine.nodes = static_cast<int>(hosts.ranks.size());
+  const int ranks = std::accumulate(hosts.ranks.begin(), hosts.ranks.end(), 0),
+            most = *std::max_element(hosts.ranks.begin(), hosts.ranks.end());
+  machine.nodes = (ranks + most - 1) / most;  // as if all hosts were like the fullest and the smallest
   machine.node_memory = *std::min_element(hosts.memory.begin(), hosts.memory.end());
-  int ranks = 0;
-  for (const int of_host : hosts.ranks) ranks += of_host;
   const std::vector<Candidate> candidates = rank_layouts(demand, machine, ranks);
   const Candidate& best = candidates.front();
   if (!best.fits)
     base::fail(base::Exit::config,
                fmt::format("the model does not fit {} ranks on {} hosts: even {} {}; start more ranks on more hosts",
-                           ranks, hosts.ranks.size(), text_of(best.cost.layout), best.reason));
+                           ranks, hosts.ranks.size(), best.cost.layout.text(), best.reason));
   return best.cost.layout;
 }
 

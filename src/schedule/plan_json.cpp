@@ -29,7 +29,7 @@ Json stage_json(const StageCost& stage) {
 
 Json layout_json(const Candidate& one) {
   const Cost& cost = one.cost;
-  Json json{{"layout", text_of(cost.layout)},
+  Json json{{"layout", cost.layout.text()},
             {"dp", cost.layout.data},
             {"pp", cost.layout.stages},
             {"tp", cost.layout.shards},

@@ -54,7 +54,7 @@ std::string table(const PlanReport& report) {
     }
     const Cost& cost = one.cost;
     text += fmt::format(
-        "{:<22}{:>14}{:>15}{:>15}{:>15}\n", text_of(cost.layout), one.fits ? count_text(cost.tokens_per_second) : "-",
+        "{:<22}{:>14}{:>15}{:>15}{:>15}\n", cost.layout.text(), one.fits ? count_text(cost.tokens_per_second) : "-",
         one.fits ? duration_text(cost.seconds) : "-", size_text(cost.most_memory()), size_text(cost.node_memory));
     if (!one.reason.empty()) text += fmt::format("    {}\n", one.reason);
   }
@@ -89,7 +89,7 @@ std::string memory_text(const Cost& cost) {
 }
 
 std::string best_text(const Cost& cost) {
-  std::string text = fmt::format("\nbest: {}, {} tokens/s, {} to score", text_of(cost.layout),
+  std::string text = fmt::format("\nbest: {}, {} tokens/s, {} to score", cost.layout.text(),
                                  count_text(cost.tokens_per_second), duration_text(cost.seconds));
   text += fmt::format(" and {} to load, {}", duration_text(cost.load_seconds), energy_text(cost.joules));
   if (cost.price > 0) text += fmt::format(", price {:.2f}", cost.price);

@@ -6,13 +6,14 @@
 //
 //   attention half  T (2 P_a / (t G e(t)) + 4 Hq hd (S/2) / (t A(S)) + bytes_a (0.7/t + 0.3) / E) + AR
 //   MLP half        T (2 P_m / (t G e(t)) + bytes_m (0.7/t + 0.3) / E) + AR
-//   head            T 2 d V / (t H)                 on the last stage, for the tokens that are scored
-//   AR              a + 2 (t-1)/t b T d / B         ring all-reduce (Thakur, Rabenseifner, Gropp 2005), b bytes a
-//   number stage           the sum of its halves, and its boundary: a + b T d / B, hidden behind the work on GPUs
-//   replica         T / slowest stage               batches stream, so that only filling and draining wait
-//   fill and drain  (p - 1) stages, once a job      (Huang et al. 2019, arXiv 1811.06965, with batches that never end)
-//   tail            1 - u / (2 job)                 u = seconds of the last lease of a replica (guided self-scheduling,
-//                                                   Polychronopoulos and Kuck 1987)
+//   head            T 2 d V / (t H)           on the last stage, for the tokens that are scored
+//   AR              a + 2 (t-1)/t b T d / B   on GPUs, b bytes a number: a ring (Thakur, Rabenseifner, Gropp 2005)
+//                   log2(t) (a + b T d / B)   on CPUs: exchanges up one fixed tree
+//   stage           the sum of its halves, and its boundary a + b T d / B, which GPUs hide behind their work
+//   replica         T / slowest stage         batches stream, so that only filling and draining wait
+//   fill and drain  (p - 1) stages, once a job (Huang et al. 2019, arXiv 1811.06965, with batches that never end)
+//   tail            1 - u / (2 job)           u = seconds of the last lease of a replica (guided self-scheduling,
+//                                             Polychronopoulos and Kuck 1987)
 //
 // FLOP counts are those of Megatron-LM's appendix (Narayanan et al. 2021, arXiv 2104.04473) without the backward pass.
 #pragma once
@@ -23,21 +24,17 @@
 #include <string>
 #include <vector>
 
+#include "thresher/comm/grid.h"
 #include "thresher/engine/window.h"
 #include "thresher/model/config.h"
 #include "thresher/model/partition.h"
 #include "thresher/schedule/machine.h"
+#include "thresher/schedule/output_mode.h"
 #include "thresher/store/result.h"
 
 namespace thresher::schedule {
 
-// Ranks = data * stages * shards; rank = (replica * stages + stage) * shards + shard.
-struct Layout {
-  int data = 1, stages = 1, shards = 1;
-  int ranks() const { return data * stages * shards; }
-  bool operator==(const Layout&) const = default;
-};
-std::string text_of(const Layout& layout);  // "dp=2,pp=2,tp=1"
+using comm::Layout;
 
 // Documents of about one length.
 struct LengthClass {
@@ -96,10 +93,6 @@ struct StageCost {
   double group_memory = 0;  // of all its shards, without what rank zero gathers
 };
 
-enum class OutputMode : std::uint8_t { gather, sharded };
-// The automatic choice: by the predicted bytes of the results alone.
-constexpr double gather_limit = 64.0 * 1024 * 1024 * 1024;
-OutputMode output_mode(double output_bytes);
 double output_bytes(const Demand& demand);
 
 struct Cost {
