@@ -30,10 +30,10 @@ struct ScoreTask::ShardScores {
   bool pulled = false;                    // no more windows to pull
 };
 
-ScoreTask::ScoreTask(model::Transformer& transformer, ScoreOptions options)
-    : transformer_(transformer),
+ScoreTask::ScoreTask(Stage& stage, ScoreOptions options)
+    : stage_(stage),
       options_(std::move(options)),
-      feed_last_(transformer.config().rope.kind == model::RopeKind::dynamic) {}
+      feed_last_(stage.transformer().config().rope.kind == model::RopeKind::dynamic) {}
 
 ScoreTask::~ScoreTask() = default;
 
@@ -56,7 +56,7 @@ bool ScoreTask::hungry() const {
 }
 
 bool ScoreTask::idle() const {
-  return batches_.empty() && waiting_.empty() && pool_.empty();
+  return batches_.empty() && waiting_.empty() && pool_.empty() && under_way_.empty();
 }
 
 std::vector<store::Rows> ScoreTask::take_finished() {
@@ -135,10 +135,10 @@ void ScoreTask::step(bool drain) {
     const bool last = drain && waiting_.empty();
     if (last || pool_tokens_ >= lookahead * options_.tokens_per_batch) group(last);
   }
-  if (batches_.empty()) return;
-  const Batch batch = std::move(batches_.front());
+  if (batches_.empty() || stage_.full()) return take_scores();
+  Batch batch = std::move(batches_.front());
   batches_.pop_front();
-  run(batch);
+  submit(std::move(batch));
 }
 
 void ScoreTask::append(const PendingWindow& pending) {
@@ -162,22 +162,24 @@ void ScoreTask::append(const PendingWindow& pending) {
   counts_.visible_keys += length * (length + 1) / 2;
 }
 
-void ScoreTask::run(const Batch& batch) {
+void ScoreTask::submit(Batch batch) {
   packed_.ids.clear();
   packed_.starts.assign(1, 0);
   packed_.scored_rows.clear();
   packed_.targets.clear();
-  std::int64_t longest = 0;
-  for (const PendingWindow& pending : batch) {
-    longest = std::max(longest, fed(pending));
-    append(pending);
-  }
-  transformer_.grow(longest);
-  transformer_.score(packed_, scored_);
+  for (const PendingWindow& pending : batch) append(pending);
+  stage_.submit(packed_);
+  under_way_.push_back(std::move(batch));
   ++counts_.batches;
   counts_.tokens_fed += static_cast<std::int64_t>(packed_.ids.size());
   counts_.tokens_scored += static_cast<std::int64_t>(packed_.targets.size());
-  store_scores(batch);
+}
+
+void ScoreTask::take_scores() {
+  if (under_way_.empty()) return;
+  stage_.take(scored_);
+  store_scores(under_way_.front());
+  under_way_.pop_front();
 }
 
 void ScoreTask::store_scores(const Batch& batch) {

@@ -9,21 +9,26 @@ void Attention::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::
   const tensor::Tensor attended = pass.arena.take(pass.dtype, pass.tokens, queries);
   qkv.apply(pass.device, x, all);
 
-  const tensor::Tensor q = all.columns_from(0, queries), k = all.columns_from(queries, keys);
-  device::RopeOptions rope = pass.rope;
-  rope.gain = query_gain.view;
-  pass.device.rope(q, rope);
-  rope.gain = key_gain.view;
-  pass.device.rope(k, rope);
+  if (queries > 0) {
+    const tensor::Tensor q = all.columns_from(0, queries), k = all.columns_from(queries, keys);
+    device::RopeOptions rope = pass.rope;
+    rope.gain = query_gain.view;
+    pass.device.rope(q, rope);
+    rope.gain = key_gain.view;
+    pass.device.rope(k, rope);
 
-  pass.device.attend(q, k, all.columns_from(queries + keys, keys), pass.sequences, options, attended);
-  output.add_to(pass.device, attended, residual);
+    pass.device.attend(q, k, all.columns_from(queries + keys, keys), pass.sequences, options, attended);
+  }
+  output.add_to(pass, attended, residual);
   pass.arena.release(mark);
 }
 
-std::int64_t Attention::scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens) {
-  const std::int64_t queries = config.query_heads * config.head_size, keys = config.kv_heads * config.head_size;
-  return tensor::Arena::bytes_of(tensor::DType::f32, tokens, queries + 2 * keys) +
+std::int64_t Attention::scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
+                                      std::int64_t tokens) {
+  const std::int64_t queries = query_heads(part, config).count() * config.head_size,
+                     keys = kv_heads(part, config).count() * config.head_size;
+  return SummedLinear::scratch_bytes(config.hidden, part.shards, tokens) +
+         tensor::Arena::bytes_of(tensor::DType::f32, tokens, queries + 2 * keys) +
          tensor::Arena::bytes_of(dtype, tokens, queries);
 }
 

@@ -1,19 +1,21 @@
-// One layer of a pre-norm decoder; every family's is this one.
+// Half a layer of a pre-norm decoder, attention or MLP; every family's is this one. A pipeline stage is a run of them.
 #pragma once
+
+#include <variant>
 
 #include "model/attention.h"
 #include "model/mlp.h"
 
 namespace thresher::model {
 
-struct Block {
-  Vector attention_norm, mlp_norm;
-  Attention attention;
-  Mlp mlp;
+struct HalfBlock {
+  Vector norm;
+  std::variant<Attention, Mlp> body;
 
-  // residual [tokens, hidden], f32, in place.
+  // residual [tokens, hidden], f32, in place. Collective over pass.tensor.
   void apply(const Pass& pass, const tensor::Tensor& residual) const;
-  static std::int64_t scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens);
+  static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
+                                    std::int64_t tokens);
 };
 
 }  // namespace thresher::model

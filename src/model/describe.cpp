@@ -73,9 +73,9 @@ std::string describe_tensors(const Checkpoint& checkpoint) {
 std::string describe_model(base::FileSystem& files, const base::Path& directory, const DescribeOptions& options) {
   const ModelConfig config = read_config(files, directory);
   Checkpoint checkpoint(files, directory);
-  const std::vector<std::string> used = check_tensors(checkpoint, config, directory.string());
+  const std::map<std::string, Slot> used = check_tensors(checkpoint, config, directory.string());
   std::map<std::string, std::int64_t> dtypes;
-  for (const std::string& name : used) ++dtypes[checkpoint.find(name)->tensor.dtype];
+  for (const auto& [name, slot] : used) ++dtypes[checkpoint.find(name)->tensor.dtype];
   std::string stored;
   for (const auto& [dtype, count] : dtypes)
     stored += fmt::format("{}{} of {}", stored.empty() ? "" : ", ", count, dtype);
@@ -97,9 +97,13 @@ std::string describe_model(base::FileSystem& files, const base::Path& directory,
   text += line("memory", fmt::format("{} as bf16, {} as f32", human_bytes(weight_bytes(config, 2)),
                                      human_bytes(weight_bytes(config, 4))));
   if (options.digest) {
-    TensorReader reader(checkpoint);
-    for (const std::string& name : used) reader.read({name});
-    text += line("digest", reader.digest(base::read_all(files, directory / "config.json", config_size_limit)).hex());
+    Contents contents(checkpoint, used, config);
+    TensorReader reader(checkpoint, contents, nullptr);
+    for (const auto& [name, slot] : used) {
+      const Pieces pieces = tensor_pieces(slot, config);
+      reader.read({{name, pieces, {0, pieces.count()}}});
+    }
+    text += line("digest", contents.digest(base::read_all(files, directory / "config.json", config_size_limit)).hex());
   }
   if (options.tensors) text += describe_tensors(checkpoint);
   return text;

@@ -1,9 +1,10 @@
-// Weights on the device: a matrix with its bias, and a vector.
+// Weights on the device: vectors, and matrices with their biases. With the embedding and the head, the only place that
+// knows of tensor shards.
 #pragma once
 
 #include <memory>
 
-#include "thresher/device/device.h"
+#include "model/pass.h"
 
 namespace thresher::model {
 
@@ -13,7 +14,7 @@ struct Vector {
   tensor::Tensor view;
 };
 
-// y = x W^T + b.
+// y = x W^T + b: of the outputs that this shard holds.
 struct Linear {
   std::unique_ptr<device::Weight> weight;
   Vector bias;
@@ -22,10 +23,26 @@ struct Linear {
   void apply(device::Device& device, const tensor::Tensor& x, const tensor::Tensor& out) const {
     device.matmul(x, *weight, bias.view, false, out);
   }
-  // Onto the residual stream, f32.
-  void add_to(device::Device& device, const tensor::Tensor& x, const tensor::Tensor& residual) const {
-    device.matmul(x, *weight, bias.view, true, residual);
-  }
+};
+
+// y = x W^T + b: of the inputs that this shard holds, all outputs; the shards' products are added up.
+struct SummedLinear {
+  std::unique_ptr<device::Weight> weight;
+  Vector bias;
+
+  // Onto the residual stream, f32. Collective over pass.tensor.
+  void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
+  static std::int64_t scratch_bytes(std::int64_t width, int shards, std::int64_t tokens);
+};
+
+// The embedding of the ids that this shard holds.
+struct Embedding {
+  device::Buffer memory;
+  tensor::Tensor table;  // [ids, hidden], bf16 or f32
+  std::int64_t first_id = 0;
+
+  // Into the residual stream. Collective over pass.tensor.
+  void apply(const Pass& pass, const tensor::Tensor& ids, const tensor::Tensor& residual) const;
 };
 
 }  // namespace thresher::model

@@ -7,15 +7,18 @@ void Mlp::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor
   const std::int64_t width = down.weight->inputs();
   const tensor::Tensor both = pass.arena.take(pass.dtype, pass.tokens, 2 * width);
   const tensor::Tensor gated = pass.arena.take(pass.dtype, pass.tokens, width);
-  gate_up.apply(pass.device, x, both);
-  pass.device.gate(both, activation, gated);
-  down.add_to(pass.device, gated, residual);
+  if (width > 0) {
+    gate_up.apply(pass.device, x, both);
+    pass.device.gate(both, activation, gated);
+  }
+  down.add_to(pass, gated, residual);
   pass.arena.release(mark);
 }
 
-std::int64_t Mlp::scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens) {
-  return tensor::Arena::bytes_of(dtype, tokens, 2 * config.intermediate) +
-         tensor::Arena::bytes_of(dtype, tokens, config.intermediate);
+std::int64_t Mlp::scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype, std::int64_t tokens) {
+  const std::int64_t width = inner(part, config).count();
+  return SummedLinear::scratch_bytes(config.hidden, part.shards, tokens) +
+         tensor::Arena::bytes_of(dtype, tokens, 2 * width) + tensor::Arena::bytes_of(dtype, tokens, width);
 }
 
 }  // namespace thresher::model

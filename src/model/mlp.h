@@ -1,20 +1,22 @@
-// The gated feed-forward layer of one block: down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202).
+// The gated feed-forward layer of one block: down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202), of the
+// columns that this shard holds.
 #pragma once
 
 #include "model/linear.h"
-#include "model/pass.h"
 #include "thresher/model/config.h"
+#include "thresher/model/partition.h"
 
 namespace thresher::model {
 
 struct Mlp {
   Linear gate_up;  // rows: gate, up
-  Linear down;
+  SummedLinear down;
   device::Activation activation = device::Activation::silu;
 
-  // residual += mlp(x), x [tokens, hidden].
+  // residual += mlp(x), x [tokens, hidden]. Collective over pass.tensor.
   void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
-  static std::int64_t scratch_bytes(const ModelConfig& config, tensor::DType dtype, std::int64_t tokens);
+  static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
+                                    std::int64_t tokens);
 };
 
 }  // namespace thresher::model

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <set>
+#include <numeric>
 #include <string_view>
 
 #include "thresher/base/check.h"
@@ -87,7 +87,7 @@ class TensorCheck {
     if (!dtype_of(entry->tensor.dtype))
       base::fail(Exit::config, fmt::format("{}: tensor \"{}\" has the dtype {}; supported are F32, BF16, F16",
                                            directory_, name, entry->tensor.dtype));
-    known_.insert(name);
+    known_.emplace(name, slot);
   }
 
   void refuse_unknown() const {
@@ -102,13 +102,13 @@ class TensorCheck {
     }
   }
 
-  const std::set<std::string, std::less<>>& known() const { return known_; }
+  std::map<std::string, Slot> known() && { return std::move(known_); }
 
  private:
   const Checkpoint& checkpoint_;
   const ModelConfig& config_;
   const std::string& directory_;
-  std::set<std::string, std::less<>> known_;
+  std::map<std::string, Slot> known_;
 };
 
 }  // namespace
@@ -157,6 +157,53 @@ std::vector<std::int64_t> tensor_shape(Slot slot, const ModelConfig& config) {
   return {};
 }
 
+Pieces tensor_pieces(Slot slot, const ModelConfig& config) {
+  const auto heads = [&](std::vector<std::int64_t> cuts) {
+    for (std::int64_t& cut : cuts) cut *= config.head_size;
+    return cuts;
+  };
+  switch (slot) {
+    case Slot::embedding:
+    case Slot::head:
+      return {Axis::rows, vocabulary_cuts(config)};
+    case Slot::query:
+    case Slot::query_bias:
+      return {Axis::rows, heads(query_head_cuts(config))};
+    case Slot::output:
+      return {Axis::columns, heads(query_head_cuts(config))};
+    case Slot::key:
+    case Slot::value:
+    case Slot::key_bias:
+    case Slot::value_bias: {
+      std::vector<std::int64_t> every(static_cast<std::size_t>(config.kv_heads + 1));
+      std::iota(every.begin(), every.end(), 0);
+      return {Axis::rows, heads(std::move(every))};
+    }
+    case Slot::gate:
+    case Slot::up:
+    case Slot::gate_bias:
+    case Slot::up_bias:
+      return {Axis::rows, inner_cuts(config)};
+    case Slot::down:
+      return {Axis::columns, inner_cuts(config)};
+    default:
+      return {Axis::rows, {0, tensor_shape(slot, config).front()}};
+  }
+}
+
+Range held_pieces(Slot slot, const Part& part, const ModelConfig& config) {
+  const std::int64_t pieces = tensor_pieces(slot, config).count();
+  switch (slot) {
+    case Slot::key:
+    case Slot::value:
+    case Slot::key_bias:
+    case Slot::value_bias:
+      return kv_heads(part, config);
+    default:
+      return pieces == virtual_shards ? held_shards(part) : Range{0, pieces};
+  }
+}
+
 std::vector<Slot> block_slots(const ModelConfig& config) {
   std::vector<Slot> slots{Slot::attention_norm, Slot::mlp_norm, Slot::query, Slot::key, Slot::value,
                           Slot::output,         Slot::gate,     Slot::up,    Slot::down};
@@ -171,8 +218,8 @@ std::vector<Slot> block_slots(const ModelConfig& config) {
   return slots;
 }
 
-std::vector<std::string> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
-                                       const std::string& directory) {
+std::map<std::string, Slot> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
+                                          const std::string& directory) {
   TensorCheck check(checkpoint, config, directory);
   const bool has_embedding = checkpoint.find(tensor_name(Slot::embedding));
   const bool has_head = checkpoint.find(tensor_name(Slot::head));
@@ -182,7 +229,7 @@ std::vector<std::string> check_tensors(const Checkpoint& checkpoint, const Model
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
     for (const Slot slot : block_slots(config)) check.expect(slot, layer);
   check.refuse_unknown();
-  return {check.known().begin(), check.known().end()};
+  return std::move(check).known();
 }
 
 }  // namespace thresher::model

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "thresher/model/checkpoint.h"
 #include "thresher/model/config.h"
+#include "thresher/model/partition.h"
 
 namespace thresher::model {
 
@@ -41,11 +43,24 @@ std::vector<std::int64_t> tensor_shape(Slot slot, const ModelConfig& config);
 // The slots that this configuration fills in every block.
 std::vector<Slot> block_slots(const ModelConfig& config);
 
+// How a tensor is divided for reading: into pieces [bounds[i], bounds[i + 1]) of its rows or of its columns. The same
+// for every layout, so that a model is known by its pieces whoever reads them.
+enum class Axis : std::uint8_t { rows, columns };
+struct Pieces {
+  Axis axis = Axis::rows;
+  std::vector<std::int64_t> bounds;
+
+  std::int64_t count() const { return static_cast<std::int64_t>(bounds.size()) - 1; }
+};
+Pieces tensor_pieces(Slot slot, const ModelConfig& config);
+// The pieces that a tensor shard needs of it.
+Range held_pieces(Slot slot, const Part& part, const ModelConfig& config);
+
 // Checks that the checkpoint holds every weight in its shape and in a dtype that is read, and nothing else that belongs
 // to the model: a bias or a norm left out silently would give wrong numbers. Frequencies of the rotation, which old
 // checkpoints hold, are passed over; tensors outside of the decoder (a value head) with a warning. Throws base::Error
-// (data, config). Returns the names of the tensors that are used, sorted.
-std::vector<std::string> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
-                                       const std::string& directory);
+// (data, config). Returns the tensors that are used, by name.
+std::map<std::string, Slot> check_tensors(const Checkpoint& checkpoint, const ModelConfig& config,
+                                          const std::string& directory);
 
 }  // namespace thresher::model

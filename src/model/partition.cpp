@@ -10,8 +10,7 @@
 namespace thresher::model {
 namespace {
 
-constexpr std::int64_t inner_unit = 16;         // columns: whole vectors in every instruction set
-constexpr std::int64_t vocabulary_unit = 1024;  // the head's tile
+constexpr std::int64_t inner_unit = 16;  // columns: whole vectors in every instruction set
 
 // `size` in virtual shards of whole units, the last unit as long as is left.
 std::vector<std::int64_t> cut_evenly(std::int64_t size, std::int64_t unit) {
@@ -69,7 +68,7 @@ std::vector<std::int64_t> inner_cuts(const ModelConfig& config) {
 }
 
 std::vector<std::int64_t> vocabulary_cuts(const ModelConfig& config) {
-  return cut_evenly(config.vocabulary, vocabulary_unit);
+  return cut_evenly(config.vocabulary, device::vocabulary_tile);
 }
 
 Range query_heads(const Part& part, const ModelConfig& config) {

@@ -1,8 +1,9 @@
-// What every step of one batch's way through the model shares.
+// What every step of one batch's way through a part of the model shares.
 #pragma once
 
 #include <cstdint>
 
+#include "thresher/comm/comm.h"
 #include "thresher/device/device.h"
 
 namespace thresher::model {
@@ -10,6 +11,8 @@ namespace thresher::model {
 struct Pass {
   device::Device& device;
   tensor::Arena& arena;  // scratch: taken and given back within a step
+  comm::Comm& tensor;    // the ranks that hold the other shards of this part
+  double& reducing;      // seconds spent in their sums
   tensor::DType dtype;   // of activations between products
   std::int64_t tokens = 0;
   device::Sequences sequences;

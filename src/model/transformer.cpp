@@ -26,13 +26,20 @@ Tensor host_row(const std::vector<T>& values, DType dtype) {
   return tensor::row_vector(const_cast<T*>(values.data()), dtype, static_cast<std::int64_t>(values.size()));
 }
 
+StageOptions with_part(StageOptions options, const ModelConfig& config) {
+  if (!options.part) options.part = whole(config);
+  return options;
+}
+
 }  // namespace
 
 struct Transformer::Parts {
   device::Device& device;
   ModelConfig config;
-  DType dtype;
-  Capacity capacity;
+  StageOptions options;  // with a part
+  std::unique_ptr<comm::Comm> alone;
+  comm::Comm& tensor;
+  double reducing = 0;
   LoadReport report;
   Weights weights;
   std::optional<RopeTable> rope;
@@ -41,45 +48,37 @@ struct Transformer::Parts {
   std::vector<std::int32_t> rope_rows;  // on the host, grown once
 
   Parts(device::Device& on, base::FileSystem& files, const base::Path& directory, const ModelConfig& model,
-        DType products, const Capacity& greatest)
+        const StageOptions& wanted)
       : device(on),
         config(model),
-        dtype(products),
-        capacity(greatest),
-        weights(load_weights(device, files, directory, config, dtype, report)) {
+        options(with_part(wanted, model)),
+        alone(options.tensor ? nullptr : comm::self_comm()),
+        tensor(options.tensor ? *options.tensor : *alone),
+        weights(load_weights(device, files, directory, config, options, report)) {
+    if (tensor.size() != options.part->shards)
+      base::fail(base::Exit::internal,
+                 fmt::format("{} ranks for {} tensor shards", tensor.size(), options.part->shards));
     make_room();
   }
 
   // Everything that is sized by the capacity.
   void make_room() {
+    const Capacity& capacity = options.capacity;
     rope.emplace(device, config, capacity);
-    arena_bytes = bytes_needed();
+    arena_bytes = activation_bytes(config, *options.part, options.dtype, capacity);
     arena = Arena(device::Buffer());  // the old one goes before the new one comes
     arena = Arena(device.allocate(arena_bytes));
     rope_rows.reserve(static_cast<std::size_t>(capacity.tokens));
     device.reserve(capacity.tokens, capacity.tokens, capacity.top_k);
   }
 
-  // The sum of what `score` takes for a full batch.
-  std::int64_t bytes_needed() const {
-    const std::int64_t tokens = capacity.tokens;
-    const std::int64_t exchange =
-        4 * Arena::bytes_of(DType::i32, 1, tokens) + Arena::bytes_of(DType::i32, 1, tokens + 1);
-    const std::int64_t residual = Arena::bytes_of(DType::f32, tokens, config.hidden);
-    const std::int64_t head = Arena::bytes_of(dtype, tokens, config.hidden) +
-                              3 * Arena::bytes_of(DType::f32, 1, tokens) +
-                              2 * Arena::bytes_of(DType::f32, tokens, capacity.top_k);
-    return exchange + residual + std::max(head, Block::scratch_bytes(config, dtype, tokens));
-  }
-
   void check(const PackedBatch& batch) const;
   Exchange upload(const PackedBatch& batch);
-  void run_blocks(std::int64_t first, std::int64_t last, const Pass& pass, const Tensor& residual) const;
-  void run_head(const Exchange& exchange, const Tensor& residual, ScoredTokens& out);
 };
 
 void Transformer::Parts::check(const PackedBatch& batch) const {
   const auto tokens = static_cast<std::int64_t>(batch.ids.size());
+  const Capacity& capacity = options.capacity;
   const auto refuse = [](const std::string& message) { base::fail(base::Exit::internal, message); };
   if (tokens > capacity.tokens) refuse(fmt::format("a batch of {} tokens, room is for {}", tokens, capacity.tokens));
   if (batch.starts.empty() || batch.starts.front() != 0 || batch.starts.back() != tokens)
@@ -114,77 +113,56 @@ Exchange Transformer::Parts::upload(const PackedBatch& batch) {
   return {place(batch.ids), place(batch.starts), place(rope_rows), place(batch.scored_rows), place(batch.targets)};
 }
 
-void Transformer::Parts::run_blocks(std::int64_t first, std::int64_t last, const Pass& pass,
-                                    const Tensor& residual) const {
-  for (std::int64_t layer = first; layer < last; ++layer)
-    weights.blocks[static_cast<std::size_t>(layer)].apply(pass, residual);
-}
-
-void Transformer::Parts::run_head(const Exchange& exchange, const Tensor& residual, ScoredTokens& out) {
-  const std::int64_t rows = exchange.targets.columns;
-  const Tensor normed = arena.take(dtype, rows, config.hidden);
-  device.norm(residual, exchange.scored_rows, weights.final_norm.view, config.norm_epsilon, normed);
-  device::ScoreOutput scores{.logprob = arena.take(DType::f32, 1, rows),
-                             .rank = arena.take(DType::i32, 1, rows),
-                             .entropy = arena.take(DType::f32, 1, rows),
-                             .top_id = {},
-                             .top_logprob = {}};
-  if (capacity.top_k > 0) {
-    scores.top_id = arena.take(DType::i32, rows, capacity.top_k);
-    scores.top_logprob = arena.take(DType::f32, rows, capacity.top_k);
-  }
-  device.score(normed, *weights.head, exchange.targets, scores);
-  device.download(scores.logprob, host_row(out.logprob, DType::f32));
-  device.download(scores.rank, host_row(out.rank, DType::i32));
-  device.download(scores.entropy, host_row(out.entropy, DType::f32));
-  if (capacity.top_k == 0) return;
-  device.download(scores.top_id, tensor::matrix(out.top_id.data(), DType::i32, rows, capacity.top_k));
-  device.download(scores.top_logprob, tensor::matrix(out.top_logprob.data(), DType::f32, rows, capacity.top_k));
-}
-
 Transformer::Transformer(device::Device& device, base::FileSystem& files, const base::Path& model_directory,
-                         const ModelConfig& config, DType dtype, const Capacity& capacity)
-    : parts_(std::make_unique<Parts>(device, files, model_directory, config, dtype, capacity)) {}
+                         const ModelConfig& config, const StageOptions& options)
+    : parts_(std::make_unique<Parts>(device, files, model_directory, config, options)) {}
 
 Transformer::~Transformer() = default;
 
-void Transformer::score(const PackedBatch& batch, ScoredTokens& out) {
+void Transformer::run(const PackedBatch& batch, std::span<const float> in, std::span<float> out, ScoredTokens& scores) {
   Parts& parts = *parts_;
   parts.check(batch);
-  const std::size_t rows = batch.scored_rows.size(), top = rows * static_cast<std::size_t>(parts.capacity.top_k);
-  out.logprob.resize(rows);
-  out.rank.resize(rows);
-  out.entropy.resize(rows);
-  out.top_id.resize(top);
-  out.top_logprob.resize(top);
-  if (rows == 0) return;
-
+  const ModelConfig& config = parts.config;
+  const Part& part = *parts.options.part;
   const auto tokens = static_cast<std::int64_t>(batch.ids.size());
   std::int32_t longest = 0;
   for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
     longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
   parts.arena.reset();
   const Exchange exchange = parts.upload(batch);
-  const Tensor residual = parts.arena.take(DType::f32, tokens, parts.config.hidden);
+  const Tensor residual = parts.arena.take(DType::f32, tokens, config.hidden);
   const Pass pass{.device = parts.device,
                   .arena = parts.arena,
-                  .dtype = parts.dtype,
+                  .tensor = parts.tensor,
+                  .reducing = parts.reducing,
+                  .dtype = parts.options.dtype,
                   .tokens = tokens,
                   .sequences = {exchange.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest},
                   .rope = {.rows = exchange.rope_rows,
                            .cos = parts.rope->cos(),
                            .sin = parts.rope->sin(),
-                           .head_size = parts.config.head_size,
+                           .head_size = config.head_size,
                            .gain = {},
-                           .epsilon = parts.config.norm_epsilon},
-                  .norm_epsilon = parts.config.norm_epsilon};
-  parts.device.embed(exchange.ids, parts.weights.table, 0, residual);
-  parts.run_blocks(0, parts.config.layers, pass, residual);
-  parts.run_head(exchange, residual, out);
+                           .epsilon = config.norm_epsilon},
+                  .norm_epsilon = config.norm_epsilon};
+  if (embeds(part)) {
+    parts.weights.embedding.apply(pass, exchange.ids, residual);
+  } else {
+    parts.device.upload(tensor::matrix(const_cast<float*>(in.data()), DType::f32, tokens, config.hidden), residual);
+  }
+  for (const HalfBlock& half : parts.weights.halves) half.apply(pass, residual);
+  if (!model::scores(part, config)) {
+    parts.device.download(residual, tensor::matrix(out.data(), DType::f32, tokens, config.hidden));
+  } else if (batch.targets.empty()) {
+    scores = {};
+  } else {
+    parts.weights.head.score(pass, residual, exchange.scored_rows, exchange.targets, parts.options.capacity.top_k,
+                             scores);
+  }
 }
 
 void Transformer::grow(std::int64_t longest) {
-  Capacity& capacity = parts_->capacity;
+  Capacity& capacity = parts_->options.capacity;
   if (longest <= capacity.longest) return;
   capacity.longest = std::max(longest, 2 * capacity.longest);
   capacity.tokens = std::max(capacity.tokens, capacity.longest);
@@ -194,11 +172,26 @@ void Transformer::grow(std::int64_t longest) {
 const ModelConfig& Transformer::config() const {
   return parts_->config;
 }
+const Part& Transformer::part() const {
+  return *parts_->options.part;
+}
 const LoadReport& Transformer::load_report() const {
   return parts_->report;
 }
+double Transformer::reduce_seconds() const {
+  return parts_->reducing;
+}
 std::int64_t Transformer::arena_bytes() const {
   return parts_->arena_bytes;
+}
+
+// The sum of what `run` takes for a full batch.
+std::int64_t activation_bytes(const ModelConfig& config, const Part& part, DType dtype, const Capacity& capacity) {
+  const std::int64_t tokens = capacity.tokens;
+  const std::int64_t exchange = 4 * Arena::bytes_of(DType::i32, 1, tokens) + Arena::bytes_of(DType::i32, 1, tokens + 1);
+  const std::int64_t residual = Arena::bytes_of(DType::f32, tokens, config.hidden);
+  const std::int64_t head = scores(part, config) ? Head::scratch_bytes(config, dtype, capacity) : 0;
+  return exchange + residual + std::max(head, HalfBlock::scratch_bytes(config, part, dtype, tokens));
 }
 
 }  // namespace thresher::model

@@ -4,22 +4,22 @@
 #include <vector>
 
 #include "model/block.h"
+#include "model/head.h"
 #include "thresher/model/checkpoint.h"
 #include "thresher/model/transformer.h"
 
 namespace thresher::model {
 
+// Those of one part.
 struct Weights {
-  device::Buffer table_memory;
-  tensor::Tensor table;  // embeddings [vocabulary, hidden], bf16 or f32
-  std::vector<Block> blocks;
-  Vector final_norm;
-  std::unique_ptr<device::Weight> head;
+  Embedding embedding;  // of a part that embeds
+  std::vector<HalfBlock> halves;
+  Head head;  // of a part that scores
 };
 
-// Loads and checks everything, with products in `dtype`, and fills `report`. Throws base::Error: no_input, data (a
-// tensor missing, misshapen or not finite), config, io, os.
+// Loads and checks what the part needs, and fills `report`. Throws base::Error: no_input, data (a tensor missing,
+// misshapen or not finite), config, io, os. Collective over options.peers.
 Weights load_weights(device::Device& device, base::FileSystem& files, const base::Path& directory,
-                     const ModelConfig& config, tensor::DType dtype, LoadReport& report);
+                     const ModelConfig& config, const StageOptions& options, LoadReport& report);
 
 }  // namespace thresher::model

@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "schedule/agree.h"
+#include "schedule/monitor.h"
 #include "schedule/progress.h"
 #include "schedule/report.h"
 #include "schedule/setup.h"
@@ -17,7 +19,10 @@
 #include "thresher/base/clock.h"
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
+#include "thresher/comm/ending.h"
+#include "thresher/comm/grid.h"
 #include "thresher/engine/score_task.h"
+#include "thresher/engine/stage.h"
 #include "thresher/schedule/coordinator.h"
 #include "thresher/schedule/queue.h"
 #include "thresher/schedule/worker.h"
@@ -36,22 +41,32 @@ class Run {
 
   base::Exit run() {
     open();
+    load();
     settle();
     work();
     return conclude();
   }
 
  private:
-  // Rank zero takes the directory and cuts the corpus; then everyone loads.
+  // Rank zero takes the directory and cuts the corpus; the ranks get their places, and watch each other from now on.
   void open();
+  void load();
   // Ranks must compute alike; then plan.json is written or compared, and committed parts are counted.
   void settle();
   void work();
-  void lead(const WorkerParts& parts);
+  void lead_replica(engine::Stage& stage);
+  void coordinate(const WorkerParts& parts);
   ProgressTotals progress_totals() const;
-  void measure(base::Metrics& metrics, const engine::ScoreTask& task);
+  void measure(const engine::StageTimes& times);
   base::Exit conclude();
   base::Exit exit_code(const store::Totals& totals) const;
+
+  std::vector<std::string> rank_names() const;
+  bool load_by_broadcast() const;
+  std::string model_identity();
+  // An error of this rank alone ends the waits of all.
+  template <class Work>
+  void guarded(const Work& work);
 
   const Job& job_;
   World world_;
@@ -61,12 +76,26 @@ class Run {
   std::unique_ptr<store::RunDirectory> directory_;  // rank zero
   Survey survey_;
   std::vector<std::string> hosts_;
+  std::optional<comm::Grid> grid_;
+  Activities activities_;
   std::unique_ptr<Setup> setup_;
-  store::Plan plan_;             // rank zero
+  store::Plan plan_;
   std::vector<bool> committed_;  // rank zero
   Outcome outcome_;
   base::Metrics metrics_;
+  std::unique_ptr<Monitor> monitor_;  // ends first
 };
+
+template <class Work>
+void Run::guarded(const Work& work) {
+  try {
+    as_error(work);
+  } catch (const base::Error& error) {
+    monitor_->fail(error);
+    comm::throw_if_cancelled();  // the error that came first, here or elsewhere
+    throw;
+  }
+}
 
 void Run::open() {
   agree(world_.comm, [&] {
@@ -78,25 +107,92 @@ void Run::open() {
   });
   share(survey_, world_.comm);
   hosts_ = world_.comm.all_gather(base::host_name());
-  const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
+  const std::vector<std::string> cores = world_.comm.all_gather(base::core_list());
+  comm::Layout layout = job_.layout.value_or(comm::Layout{.data = world_.comm.size(), .stages = 1, .shards = 1});
+  grid_.emplace(world_.comm, layout, hosts_);
+  outcome_.places = grid_->placement().places;
+  outcome_.layout = layout;
+  monitor_ = std::make_unique<Monitor>(world_, rank_names(), activities_, job_.watchdog);
   agree(world_.comm, [&] {
     const int rank = world_.comm.rank();
     base::log().open(rank, leads_, (job_.output / "logs" / fmt::format("rank-{:05}.log", rank)).string());
-    setup_ = std::make_unique<Setup>(job_, survey_, static_cast<int>(local));
   });
+  if (!leads_ || world_.comm.size() == 1) return;
+  base::info(fmt::format("layout {}\n{}", layout.text(), comm::map_text(grid_->placement(), hosts_, cores)));
+}
+
+std::vector<std::string> Run::rank_names() const {
+  std::vector<std::string> names;
+  for (std::size_t rank = 0; rank < hosts_.size(); ++rank) {
+    const comm::Place& place = grid_->placement().places[rank];
+    names.push_back(fmt::format("rank {} ({}, replica {}, stage {}, shard {})", rank, hosts_[rank], place.replica,
+                                place.stage, place.shard));
+  }
+  return names;
+}
+
+// On one host the page cache holds what another rank has read; between hosts the network is faster than shared storage
+// that all of them read at once.
+bool Run::load_by_broadcast() const {
+  if (grid_->layout().data == 1) return false;
+  if (job_.load != LoadMode::automatic) return job_.load == LoadMode::broadcast;
+  const comm::Place place = grid_->place();
+  const auto host_of = [&](int replica) {
+    return hosts_[static_cast<std::size_t>(grid_->rank_of({replica, place.stage, place.shard}))];
+  };
+  for (int replica = 1; replica < grid_->layout().data; ++replica)
+    if (host_of(replica) != host_of(0)) return true;
+  return false;
+}
+
+void Run::load() {
+  activities_.scorer.begin(base::Doing::working, "loading the model");
+  const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
+  const bool broadcast = load_by_broadcast();
+  const Seat seat{*grid_, static_cast<int>(local), broadcast ? &grid_->peers() : nullptr};
+  const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
+  agree(world_.comm, [&] {
+    if (broadcast)
+      guarded(build);
+    else
+      build();
+  });
+  const model::LoadReport& report = setup_->transformer().load_report();
+  metrics_.set("load", report.seconds);
+  metrics_.set("bytes read", static_cast<double>(report.bytes_read));
+  metrics_.set("weight bytes", static_cast<double>(report.weight_bytes));
+  activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to load the model");
+}
+
+// Of what the ranks of this replica read together; leaders know it.
+std::string Run::model_identity() {
+  const auto contents = grid_->replica().all_gather(setup_->transformer().load_report().contents);
+  std::string identity;
+  agree(world_.comm, [&] {
+    if (grid_->replica().rank() == 0)
+      identity = model::identity(base::real_files(), job_.model, setup_->config(), contents).hex();
+  });
+  return identity;
 }
 
 void Run::settle() {
-  plan_ = {setup_->plan_values(survey_, job_), survey_.shards};
+  const std::string model = model_identity();
+  std::map<std::string, std::string> values = setup_->machine_values();
+  if (!model.empty()) values = setup_->plan_values(survey_, job_, model);
   std::string identity;
-  for (const auto& [name, value] : plan_.values) identity += name + " " + value + "\n";
+  for (const auto& [name, value] : values) identity += name + " " + value + "\n";
   const auto identities = world_.comm.all_gather(identity);
   agree(world_.comm, [&] {
     for (std::size_t rank = 0; rank < identities.size(); ++rank)
-      if (identities[rank] != identities.front())
-        base::fail(base::Exit::config,
-                   fmt::format("rank {} ({}) would compute other bits than rank 0 ({}): {} against {}", rank,
-                               hosts_[rank], hosts_.front(), identities[rank], identities.front()));
+      for (std::size_t at = 0, end = 0; at < identities[rank].size(); at = end + 1) {
+        end = identities[rank].find('\n', at);
+        const std::string line = identities[rank].substr(at, end + 1 - at);
+        if (("\n" + identities.front()).find("\n" + line) == std::string::npos)
+          base::fail(base::Exit::config,
+                     fmt::format("rank {} ({}) would compute other bits than rank 0 ({}): {}against\n{}", rank,
+                                 hosts_[rank], hosts_.front(), line, identities.front()));
+      }
+    plan_ = {values, survey_.shards};
     if (!leads_) return;
     directory_->settle(plan_);
     committed_ = directory_->committed(plan_);
@@ -105,52 +201,89 @@ void Run::settle() {
 
 void Run::work() {
   Setup& setup = *setup_;
+  activities_.scorer.begin(base::Doing::working, "measuring the machine");
   world_.comm.barrier();
   metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds));
   setup.device().reset();
-  engine::ScoreTask task(setup.transformer(), {setup.choices().tokens_per_batch, setup.choices().rule,
-                                               setup.choices().columns, setup.policy().lead, setup.policy().bare_lead});
-  const WorkerParts parts{world_.mailbox, setup.corpus(), survey_.shards,
-                          setup.policy(), task,           setup.choices().columns};
+  setup.device().before_steps([&] {
+    activities_.scorer.tick();
+    comm::throw_if_cancelled();
+  });
   const base::Stopwatch watch;
+  guarded([&] {
+    engine::Stage stage(setup.transformer(), *grid_,
+                        {.tokens_per_batch = setup.choices().tokens_per_batch, .top_k = setup.choices().columns.top_k},
+                        activities_.scorer);
+    if (stage.leads())
+      lead_replica(stage);
+    else
+      stage.follow();
+    metrics_.set("seconds", watch.seconds());
+    measure(stage.times());
+  });
+  activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to finish");
+}
+
+void Run::lead_replica(engine::Stage& stage) {
+  const Setup& setup = *setup_;
+  engine::ScoreTask task(stage, {setup.choices().tokens_per_batch, setup.choices().rule, setup.choices().columns,
+                                 setup.policy().lead, setup.policy().bare_lead});
+  std::optional<store::PartWriter> own_parts;
+  if (setup.choices().sharded) own_parts.emplace(base::real_files(), job_.output, plan_);
+  const WorkerParts parts{.mailbox = world_.mailbox,
+                          .corpus = setup_->corpus(),
+                          .shards = survey_.shards,
+                          .policy = setup.policy(),
+                          .task = task,
+                          .columns = setup.choices().columns,
+                          .job = plan_.identity(),
+                          .own_parts = own_parts ? &*own_parts : nullptr,
+                          .activities = activities_};
   if (leads_)
-    lead(parts);
+    coordinate(parts);
   else
     run_worker(parts, metrics_);
-  metrics_.set("seconds", watch.seconds());
-  measure(metrics_, task);
+  stage.close();
+  const engine::ScoreCounts& counts = task.counts();
+  const model::ModelConfig& config = setup.config();
+  metrics_.set("batches", static_cast<double>(counts.batches));
+  metrics_.set("tokens fed", static_cast<double>(counts.tokens_fed));
+  metrics_.set("tokens scored", static_cast<double>(counts.tokens_scored));
+  metrics_.set("flop", config.block_flops() * static_cast<double>(counts.tokens_fed) +
+                           config.head_flops() * static_cast<double>(counts.tokens_scored) +
+                           config.attention_flops() * counts.visible_keys);
 }
 
 // The coordinator on a thread of its own beside this rank's worker.
-void Run::lead(const WorkerParts& parts) {
+void Run::coordinate(const WorkerParts& parts) {
   Progress progress(progress_totals(), base::real_clock(), isatty(STDERR_FILENO) == 1, job_.progress_every);
-  LeaseQueue queue(committed_, world_.comm.size());
+  const int replicas = grid_->layout().data;
+  LeaseQueue queue(committed_, replicas);
   double weight = 0;
-  Coordinator coordinator(world_.mailbox, world_.comm.size(), queue,
-                          {[&](std::span<const CommittedPart> parts_to_commit) {
-                             directory_->commit(parts_to_commit);
-                             for (const auto& [shard, bytes] : parts_to_commit)
-                               weight += static_cast<double>(survey_.weights[static_cast<std::size_t>(shard)]);
-                           },
-                           [&](const Advance& advance) { progress.update(advance, weight); }});
-  std::exception_ptr job_error, own_error;
+  Coordinator coordinator(
+      world_.mailbox, replicas, queue,
+      {.commit = [&](std::span<const CommittedPart> arrived) { directory_->commit(arrived); },
+       .committed =
+           [&](std::int64_t shard) { weight += static_cast<double>(survey_.weights[static_cast<std::size_t>(shard)]); },
+       .advanced = [&](const Advance& advance) { progress.update(advance, weight); }},
+      activities_.committer);
+  std::exception_ptr error;
   std::thread thread([&] {
     try {
-      coordinator.run();
+      guarded([&] { coordinator.run(); });
     } catch (...) {
-      job_error = std::current_exception();
+      error = std::current_exception();
     }
   });
   try {
-    run_worker(parts, metrics_);
+    guarded([&] { run_worker(parts, metrics_); });
   } catch (...) {
-    own_error = std::current_exception();
+    if (!error) error = std::current_exception();
   }
   thread.join();
   progress.end();
-  if (job_error) std::rethrow_exception(job_error);
-  if (own_error) std::rethrow_exception(own_error);
-  metrics_.set("write", coordinator.commit_seconds());
+  if (error) std::rethrow_exception(error);
+  metrics_.add("write", coordinator.commit_seconds());
 }
 
 ProgressTotals Run::progress_totals() const {
@@ -165,22 +298,18 @@ ProgressTotals Run::progress_totals() const {
   return totals;
 }
 
-void Run::measure(base::Metrics& metrics, const engine::ScoreTask& task) {
-  const engine::ScoreCounts& counts = task.counts();
-  const model::ModelConfig& config = setup_->config();
-  metrics.set("batches", static_cast<double>(counts.batches));
-  metrics.set("tokens fed", static_cast<double>(counts.tokens_fed));
-  metrics.set("tokens scored", static_cast<double>(counts.tokens_scored));
-  metrics.set("flop", config.block_flops() * static_cast<double>(counts.tokens_fed) +
-                          config.head_flops() * static_cast<double>(counts.tokens_scored) +
-                          config.attention_flops() * counts.visible_keys);
-  metrics.set("peak memory", static_cast<double>(base::peak_memory()));
+void Run::measure(const engine::StageTimes& times) {
+  metrics_.set("score", times.computing);
+  metrics_.set("wait before", times.waiting_before);
+  metrics_.set("wait after", times.waiting_after);
+  metrics_.set("reduce", setup_->transformer().reduce_seconds());
+  metrics_.set("peak memory", static_cast<double>(base::peak_memory()));
   double products = setup_->device().score_time().products;
   for (const device::StepCost& cost : setup_->device().steps()) {
-    metrics.set("step " + cost.step, cost.seconds);
+    metrics_.set("step " + cost.step, cost.seconds);
     if (cost.step == "matmul") products += cost.seconds;
   }
-  metrics.set("products", products);
+  metrics_.set("products", products);
 }
 
 base::Exit Run::conclude() {
@@ -189,11 +318,11 @@ base::Exit Run::conclude() {
   base::Exit code = base::Exit::ok;
   agree(world_.comm, [&] {
     if (!leads_) return;
+    const base::During during(activities_.scorer, base::Doing::working, "publishing the results");
     const bool done_before = directory_->succeeded() && std::count(committed_.begin(), committed_.end(), false) == 0;
     outcome_.totals = directory_->publish(plan_, setup_->choices().columns, setup_->corpus());
     code = exit_code(outcome_.totals);
     outcome_.score_seconds = outcome_.ranks.front().value("seconds");
-    outcome_.layout = fmt::format("dp={},pp=1,tp=1", world_.comm.size());
     outcome_.dtype = tensor::name_of(setup_->choices().dtype);
     outcome_.device = setup_->device().kind();
     outcome_.isa = setup_->device().isa();
@@ -213,9 +342,11 @@ base::Exit Run::conclude() {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   });
-  return static_cast<base::Exit>(
+  code = static_cast<base::Exit>(
       unpack_message<FailureHeader>(world_.comm.all_gather(pack_message(FailureHeader{static_cast<int>(code)})).front())
           .code);
+  monitor_.reset();
+  return code;
 }
 
 base::Exit Run::exit_code(const store::Totals& totals) const {

@@ -1,4 +1,4 @@
-// The messages between workers and the coordinator.
+// The messages between workers and the coordinator, and between monitors.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,14 @@ enum Kind : std::int32_t {
   // worker to coordinator
   request = 1,   // give me a lease
   part = 2,      // PartHeader and the part's bytes
-  failed = 3,    // Failure: this rank cannot go on
-  finished = 4,  // nothing more will come from this rank
+  settled = 3,   // PartHeader: the worker has committed the part itself
+  finished = 4,  // nothing more will come from this worker; between monitors: from this rank
   // coordinator to worker
   lease = 5,      // Lease; a count of 0 = no more work
   committed = 6,  // one part of yours is durable
-  stop = 7        // Failure: the job ends with this error
+  // between monitors
+  pulse = 7,  // Pulse: this rank lives
+  failed = 8  // Failure: the job ends with this error
 };
 
 struct PartHeader {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "schedule/progress.h"
@@ -33,9 +34,11 @@ double sum_of(const Outcome& outcome, const std::string& name) {
 
 // Names of the compute steps that any rank reports, the longest first.
 std::vector<std::string> steps_of(const Outcome& outcome) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : outcome.ranks.front().values())
-    if (name.starts_with("step ")) names.push_back(name);
+  std::set<std::string> found;
+  for (const base::Metrics& rank : outcome.ranks)
+    for (const auto& [name, value] : rank.values())
+      if (name.starts_with("step ")) found.insert(name);
+  std::vector<std::string> names(found.begin(), found.end());
   std::stable_sort(names.begin(), names.end(),
                    [&](const auto& a, const auto& b) { return sum_of(outcome, a) > sum_of(outcome, b); });
   return names;
@@ -54,13 +57,48 @@ std::string time_table(const Outcome& outcome) {
   };
   row("compute", "score");
   for (const std::string& step : steps_of(outcome)) row("  " + step.substr(5), step);
+  row("  sum over shards", "reduce");
   row("wait for input", "wait input");
+  if (outcome.layout.stages > 1) {
+    row("wait for other stages", "wait before");
+    row("wait for room there", "wait after");
+  }
   row("communicate", "communicate");
   row("wait for commits", "wait commit");
   row("read (own thread)", "read");
   row("tokenize (own thread)", "tokenize");
   row("write (rank 0)", "write");
   return text;
+}
+
+// What each stage of the pipelines did with its time, over the replicas and shards.
+std::string stage_table(const Outcome& outcome) {
+  if (outcome.layout.stages == 1 || outcome.score_seconds <= 0) return "";
+  std::string text;
+  for (int stage = 0; stage < outcome.layout.stages; ++stage) {
+    double computed = 0, before = 0, after = 0, ranks = 0;
+    for (std::size_t rank = 0; rank < outcome.ranks.size(); ++rank) {
+      if (outcome.places[rank].stage != stage) continue;
+      computed += outcome.ranks[rank].value("score");
+      before += outcome.ranks[rank].value("wait before") + outcome.ranks[rank].value("wait input");
+      after += outcome.ranks[rank].value("wait after");
+      ++ranks;
+    }
+    const double share = 100 / (ranks * outcome.score_seconds);
+    text += fmt::format("  stage {}: computes {:.1f} %, waits {:.1f} % for batches or scores, {:.1f} % for room\n",
+                        stage, share * computed, share * before, share * after);
+  }
+  return text;
+}
+
+std::string load_text(const Outcome& outcome) {
+  const Spread seconds = spread_of(outcome, "load"), bytes = spread_of(outcome, "bytes read"),
+               weights = spread_of(outcome, "weight bytes");
+  constexpr double mib = 1 << 20;
+  return fmt::format(
+      "model loaded in {:.2f} s: {:.1f} MiB read in all, {:.1f} MiB by a rank at most; {:.1f} MiB of "
+      "weights there\n",
+      seconds.most, sum_of(outcome, "bytes read") / mib, bytes.most / mib, weights.most / mib);
 }
 
 std::string advice(const Outcome& outcome) {
@@ -89,16 +127,16 @@ std::string advice(const Outcome& outcome) {
 }
 
 std::string speed_text(const Outcome& outcome, const Shares& shares) {
-  std::string text = fmt::format("this run: {:.2f} s on {} rank{} x {} thread{} ({}, {}, {}), {} tokens/s\n",
+  std::string text = fmt::format("this run: {:.2f} s on {} rank{} x {} thread{} ({}, {}, {}, {}), {} tokens/s\n",
                                  outcome.seconds, outcome.ranks.size(), outcome.ranks.size() == 1 ? "" : "s",
-                                 outcome.threads, outcome.threads == 1 ? "" : "s", outcome.device, outcome.isa,
-                                 outcome.dtype, count_text(shares.tokens_per_second));
+                                 outcome.threads, outcome.threads == 1 ? "" : "s", outcome.layout.text(),
+                                 outcome.device, outcome.isa, outcome.dtype, count_text(shares.tokens_per_second));
   if (shares.peak > 0)
     text += fmt::format("{} of {} measured peak = {:.1f} %; matrix products {:.1f} % of the time\n",
                         rate_text(shares.flops_per_second), rate_text(shares.peak), 100 * shares.peak_fraction,
                         100 * shares.products_fraction);
   text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
-  return text + time_table(outcome) + advice(outcome);
+  return text + load_text(outcome) + time_table(outcome) + stage_table(outcome) + advice(outcome);
 }
 
 }  // namespace

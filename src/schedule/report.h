@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "thresher/base/metrics.h"
+#include "thresher/comm/grid.h"
 #include "thresher/schedule/job.h"
 #include "thresher/store/run_directory.h"
 
@@ -16,7 +17,9 @@ struct Outcome {
   double seconds = 0;                // wall time of this run, everything included
   double score_seconds = 0;          // of it, from the first lease to the last commit
   std::vector<base::Metrics> ranks;  // of this run
-  std::string layout, dtype, device, isa;
+  comm::Layout layout;
+  std::vector<comm::Place> places;  // by rank
+  std::string dtype, device, isa;
   int threads = 0;
 };
 

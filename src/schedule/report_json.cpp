@@ -18,6 +18,9 @@ Json time_shares(const Outcome& outcome) {
   for (const auto& [label, name] :
        std::initializer_list<std::pair<const char*, const char*>>{{"compute", "score"},
                                                                   {"wait_input", "wait input"},
+                                                                  {"wait_stage", "wait before"},
+                                                                  {"wait_room", "wait after"},
+                                                                  {"reduce", "reduce"},
                                                                   {"communicate", "communicate"},
                                                                   {"wait_commit", "wait commit"},
                                                                   {"read", "read"},
@@ -59,7 +62,7 @@ std::string summary_json(const Outcome& outcome) {
   json["products_fraction"] = shares.products_fraction;
   json["ranks"] = outcome.ranks.size();
   json["threads"] = outcome.threads;
-  json["layout"] = outcome.layout;
+  json["layout"] = outcome.layout.text();
   json["dtype"] = outcome.dtype;
   json["device"] = outcome.device;
   json["isa"] = outcome.isa;
@@ -77,13 +80,16 @@ std::string run_json(const Job& job, const Outcome& outcome, const std::vector<s
   for (const auto& [name, value] : job.options) json["options"][name] = value;
   json["started"] = started;
   json["ended"] = ended;
-  json["layout"] = outcome.layout;
+  json["layout"] = outcome.layout.text();
   json["device"] = outcome.device;
   json["isa"] = outcome.isa;
   for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
     Json entry;
     entry["rank"] = rank;
     entry["host"] = hosts[rank];
+    entry["replica"] = outcome.places[rank].replica;
+    entry["stage"] = outcome.places[rank].stage;
+    entry["shard"] = outcome.places[rank].shard;
     for (const auto& [name, value] : outcome.ranks[rank].values()) entry["metrics"][name] = value;
     json["ranks"].push_back(entry);
   }

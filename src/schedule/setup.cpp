@@ -13,6 +13,14 @@ namespace thresher::schedule {
 namespace {
 
 constexpr std::int64_t default_tokens_per_batch = 1024;
+constexpr std::int64_t typical_length = 512;  // tokens of a document: decides the stages' cuts only
+constexpr std::int64_t most_lead = 4;         // tokens in front that memory is planned for; more make it grow
+
+// Bytes of the results, with four bytes of text a token: nothing but the corpus and the columns decides.
+double predicted_output(const Survey& survey, const store::Columns& columns) {
+  const std::int64_t tokens = survey.text_bytes / 4 + survey.tokens;
+  return static_cast<double>(64 * survey.shards.back() + (columns.per_token ? tokens * (16 + 8 * columns.top_k) : 0));
+}
 
 // The token a user asked to begin documents with.
 text::TokenId begin_token(const char* option, const char* name, const std::optional<std::int64_t>& id) {
@@ -24,24 +32,39 @@ text::TokenId begin_token(const char* option, const char* name, const std::optio
 
 }  // namespace
 
-Setup::Setup(const Job& job, const Survey& survey, int local_ranks)
-    : config_(model::read_config(base::real_files(), job.model)), corpus_(store::open_corpus(survey.corpus)) {
+Setup::Setup(const Job& job, const Survey& survey, const Seat& seat)
+    : config_(model::read_config(base::real_files(), job.model)) {
   choices_.dtype = job.dtype.value_or(config_.weights == tensor::DType::f32 ? tensor::DType::f32 : tensor::DType::bf16);
-  choices_.threads = job.threads > 0 ? job.threads : std::max(1, base::usable_cores() / local_ranks);
-  choices_.columns = {corpus_->info().pairs, job.per_token || job.top_k > 0, job.top_k};
+  choices_.threads = job.threads > 0 ? job.threads : std::max(1, base::usable_cores() / seat.local_ranks);
+  choices_.tokens_per_batch = job.tokens_per_batch > 0 ? job.tokens_per_batch : default_tokens_per_batch;
+  choices_.columns = {survey.pairs, job.per_token || job.top_k > 0, job.top_k};
+  choices_.sharded =
+      job.output_mode.value_or(output_mode(predicted_output(survey, choices_.columns))) == OutputMode::sharded;
   if (job.top_k > config_.vocabulary)
     base::fail(base::Exit::config,
                fmt::format("--top-k {} is more than the vocabulary's {} tokens", job.top_k, config_.vocabulary));
-  choose_tokens(job);
   choose_windows(job);
+  if (seat.leads()) {
+    corpus_ = store::open_corpus(survey.corpus);
+    choose_tokens(job);
+  }
+  load_model(job, survey, seat);
+}
 
-  const auto lead = static_cast<std::int64_t>(policy_.lead.size());
-  const std::int64_t longest = std::min(choices_.rule.window, survey.longest + lead + 1);
+void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
+  const comm::Layout& layout = seat.grid.layout();
+  const comm::Place place = seat.grid.place();
+  const auto stages = model::cut_stages(config_, layout.stages, typical_length);
+  const std::int64_t longest = std::min(choices_.rule.window, survey.longest + most_lead + 1);
+  model::StageOptions options{.dtype = choices_.dtype,
+                              .capacity = {std::max(choices_.tokens_per_batch, longest), longest, job.top_k},
+                              .part = {},
+                              .tensor = &seat.grid.tensor(),
+                              .peers = seat.peers};
+  options.part = model::Part{stages[static_cast<std::size_t>(place.stage)], place.shard, layout.shards, job.tp_exact};
   plain_device_ = device::make_cpu_device({choices_.threads});
   device_ = std::make_unique<device::TracingDevice>(*plain_device_);
-  transformer_ = std::make_unique<model::Transformer>(
-      *device_, base::real_files(), job.model, config_, choices_.dtype,
-      model::Capacity{std::max(choices_.tokens_per_batch, longest), longest, job.top_k});
+  transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, options);
 }
 
 void Setup::choose_tokens(const Job& job) {
@@ -67,45 +90,52 @@ void Setup::choose_tokens(const Job& job) {
   }
   if (const auto& bare = config_.bos ? config_.bos : config_.eos)
     policy_.bare_lead = {static_cast<text::TokenId>(*bare)};
+  const auto lead = static_cast<std::int64_t>(policy_.lead.size());
+  if (choices_.rule.window < lead + 2)
+    base::fail(base::Exit::config,
+               fmt::format("--window {} leaves no room: {} tokens stand in front and at least 2 are "
+                           "needed",
+                           choices_.rule.window, lead));
 }
 
 void Setup::choose_windows(const Job& job) {
   engine::WindowRule& rule = choices_.rule;
-  const auto lead = static_cast<std::int64_t>(policy_.lead.size());
   rule.rolling = job.prefix != PrefixToken::none;
   rule.window = job.window > 0 ? job.window : config_.positions;
   if (rule.window > config_.positions && config_.rope.kind != model::RopeKind::dynamic)
     base::fail(base::Exit::config,
                fmt::format("--window {} is more than the model's {} positions", rule.window, config_.positions));
-  if (rule.window < lead + 2)
-    base::fail(base::Exit::config,
-               fmt::format("--window {} leaves no room: {} tokens stand in front and at least 2 are "
-                           "needed",
-                           rule.window, lead));
   rule.stride = job.stride > 0 ? job.stride : rule.window / 2;
   if (rule.stride >= rule.window)
     base::fail(base::Exit::config,
                fmt::format("--stride {} must be less than the window's {} tokens", rule.stride, rule.window));
-  choices_.tokens_per_batch = job.tokens_per_batch > 0 ? job.tokens_per_batch : default_tokens_per_batch;
 }
 
-std::map<std::string, std::string> Setup::plan_values(const Survey& survey, const Job& job) const {
-  return {{"model", transformer_->load_report().digest.hex()},
-          {"tokenizer", tokenizer_->fingerprint()},
-          {"corpus", survey.digest},
-          {"dtype", std::string(tensor::name_of(choices_.dtype))},
-          {"device", device_->kind()},
-          {"isa", device_->isa()},
-          {"window", std::to_string(choices_.rule.window)},
-          {"stride", std::to_string(choices_.rule.stride)},
-          {"windows", choices_.rule.rolling ? "rolling" : "plain"},
-          {"lead_tokens", fmt::format("{}", fmt::join(policy_.lead, " "))},
-          {"pairs", choices_.columns.pairs ? "yes" : "no"},
-          {"per_token", choices_.columns.per_token ? "yes" : "no"},
-          {"top_k", std::to_string(choices_.columns.top_k)},
-          {"shard_documents", std::to_string(job.shard_documents)},
-          {"shard_bytes", std::to_string(survey.shard_bytes)},
-          {"output_mode", "gather"}};
+std::map<std::string, std::string> Setup::machine_values() const {
+  return {
+      {"dtype", std::string(tensor::name_of(choices_.dtype))}, {"device", device_->kind()}, {"isa", device_->isa()}};
+}
+
+std::map<std::string, std::string> Setup::plan_values(const Survey& survey, const Job& job,
+                                                      const std::string& model) const {
+  std::map<std::string, std::string> values = machine_values();
+  const model::Part& part = transformer_->part();
+  values.merge(
+      std::map<std::string, std::string>{{"model", model},
+                                         {"tokenizer", tokenizer_->fingerprint()},
+                                         {"corpus", survey.digest},
+                                         {"tp_exact", part.exact ? "yes" : fmt::format("no, {} shards", part.shards)},
+                                         {"window", std::to_string(choices_.rule.window)},
+                                         {"stride", std::to_string(choices_.rule.stride)},
+                                         {"windows", choices_.rule.rolling ? "rolling" : "plain"},
+                                         {"lead_tokens", fmt::format("{}", fmt::join(policy_.lead, " "))},
+                                         {"pairs", choices_.columns.pairs ? "yes" : "no"},
+                                         {"per_token", choices_.columns.per_token ? "yes" : "no"},
+                                         {"top_k", std::to_string(choices_.columns.top_k)},
+                                         {"shard_documents", std::to_string(job.shard_documents)},
+                                         {"shard_bytes", std::to_string(survey.shard_bytes)},
+                                         {"output_mode", choices_.sharded ? "sharded" : "gather"}});
+  return values;
 }
 
 }  // namespace thresher::schedule

@@ -1,4 +1,5 @@
-// Everything one rank needs to score: the corpus, the tokenizer, the device, the model, and the choices made.
+// Everything one rank needs to score: its part of the model on the device, and where it leads a replica the corpus and
+// the tokenizer; and the choices made.
 #pragma once
 
 #include <map>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "schedule/survey.h"
+#include "thresher/comm/grid.h"
 #include "thresher/device/tracing.h"
 #include "thresher/engine/encode.h"
 #include "thresher/engine/window.h"
@@ -25,25 +27,38 @@ struct Choices {
   std::int64_t tokens_per_batch = 0;
   engine::WindowRule rule;
   store::Columns columns;
+  bool sharded = false;
+};
+
+// This rank among the others.
+struct Seat {
+  const comm::Grid& grid;
+  int local_ranks = 1;          // share this host
+  comm::Comm* peers = nullptr;  // as model::StageOptions::peers
+
+  bool leads() const { return grid.place().stage == 0 && grid.place().shard == 0; }
 };
 
 class Setup {
  public:
-  // Loads. `local_ranks` share this host. Throws base::Error (this rank's alone: agree about it).
-  Setup(const Job& job, const Survey& survey, int local_ranks);
+  // Loads. Throws base::Error (this rank's alone: agree about it). Collective over seat.peers.
+  Setup(const Job& job, const Survey& survey, const Seat& seat);
 
-  store::Source& corpus() { return *corpus_; }
+  store::Source& corpus() { return *corpus_; }  // leaders
   const Choices& choices() const { return choices_; }
-  const engine::EncodePolicy& policy() const { return policy_; }
+  const engine::EncodePolicy& policy() const { return policy_; }  // leaders
   model::Transformer& transformer() { return *transformer_; }
   device::TracingDevice& device() { return *device_; }
   const model::ModelConfig& config() const { return config_; }
-  // Values that change the results' bytes: the plan, but for the shards.
-  std::map<std::string, std::string> plan_values(const Survey& survey, const Job& job) const;
+  // Values that change the results' bytes: those of the machine, which are the same on all ranks, and all of them, at a
+  // leader. `model` is the model's identity.
+  std::map<std::string, std::string> machine_values() const;
+  std::map<std::string, std::string> plan_values(const Survey& survey, const Job& job, const std::string& model) const;
 
  private:
   void choose_tokens(const Job& job);
   void choose_windows(const Job& job);
+  void load_model(const Job& job, const Survey& survey, const Seat& seat);
 
   model::ModelConfig config_;
   Choices choices_;

@@ -76,6 +76,9 @@ Survey survey_corpus(const Job& job, store::RunDirectory& directory) {
   survey.shards = cutter.finish();
   survey.weights = cutter.weights();
   survey.longest = cutter.longest() / unit;
+  survey.text_bytes = info.text_bytes;
+  survey.tokens = info.tokens;
+  survey.pairs = info.pairs;
   survey.digest = corpus->digest().hex();
   return survey;
 }
@@ -83,7 +86,8 @@ Survey survey_corpus(const Job& job, store::RunDirectory& directory) {
 void share(Survey& survey, comm::Comm& comm) {
   std::string bytes;
   if (comm.rank() == 0) {
-    std::vector<std::int64_t> numbers{survey.shard_bytes, survey.longest};
+    std::vector<std::int64_t> numbers{survey.shard_bytes, survey.longest, survey.text_bytes, survey.tokens,
+                                      survey.pairs};
     put(bytes, survey.corpus.data(), survey.corpus.size());
     put(bytes, survey.digest.data(), survey.digest.size());
     for (const auto* list :
@@ -97,6 +101,9 @@ void share(Survey& survey, comm::Comm& comm) {
   const auto numbers = get_numbers(in);
   survey.shard_bytes = numbers[0];
   survey.longest = numbers[1];
+  survey.text_bytes = numbers[2];
+  survey.tokens = numbers[3];
+  survey.pairs = numbers[4] != 0;
   survey.shards = get_numbers(in);
   survey.weights = get_numbers(in);
 }

@@ -12,9 +12,12 @@
 namespace thresher::schedule {
 
 struct Survey {
-  std::string corpus;                 // path of the HDF5 corpus
-  std::string digest;                 // its identity, hex
-  std::int64_t shard_bytes = 0;       // the limit used
+  std::string corpus;            // path of the HDF5 corpus
+  std::string digest;            // its identity, hex
+  std::int64_t shard_bytes = 0;  // the limit used
+  std::int64_t text_bytes = 0;   // of text, or
+  std::int64_t tokens = 0;       // in a corpus of tokens
+  bool pairs = false;
   std::int64_t longest = 0;           // bytes (or tokens, for a token corpus) of the longest document
   std::vector<std::int64_t> shards;   // as store::Plan::shards
   std::vector<std::int64_t> weights;  // bytes of each shard

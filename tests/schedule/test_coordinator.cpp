@@ -23,7 +23,7 @@ class Session {
   Session(std::int64_t shards, CoordinatorHooks hooks)
       : mailbox_(thresher::comm::self_mailbox()),
         queue_(std::vector<bool>(static_cast<std::size_t>(shards)), 1),
-        coordinator_(*mailbox_, 1, queue_, std::move(hooks)),
+        coordinator_(*mailbox_, 1, queue_, std::move(hooks), activity_),
         thread_([this] {
           try {
             coordinator_.run();
@@ -42,7 +42,9 @@ class Session {
     mailbox_->post(0, Channel::coordinator, Kind::part, pack_message(PartHeader{shard, 10, 100, 1}, bytes));
   }
   Message credit() { return mailbox_->take(Channel::credit); }
-  Mailbox& mailbox() { return *mailbox_; }
+  void post_settled(std::int64_t shard) {
+    mailbox_->post(0, Channel::coordinator, Kind::settled, pack_message(PartHeader{shard, 10, 100, 1}));
+  }
 
   // What run() threw, if anything.
   std::exception_ptr finish() {
@@ -54,6 +56,7 @@ class Session {
  private:
   std::unique_ptr<Mailbox> mailbox_;
   LeaseQueue queue_;
+  base::Activity activity_;
   Coordinator coordinator_;
   std::exception_ptr error_;
   std::thread thread_;
@@ -73,50 +76,52 @@ base::Exit code_of(const std::exception_ptr& error) {
 BOOST_AUTO_TEST_SUITE(coordinator)
 
 BOOST_AUTO_TEST_CASE(deals_every_shard_and_commits_every_part) {
-  std::set<std::int64_t> committed;
+  std::set<std::int64_t> written, committed;
   Advance last;
-  Session session(37, {[&](std::span<const CommittedPart> parts) {
-                         for (const auto& [shard, part] : parts) {
-                           BOOST_TEST(part == "part " + std::to_string(shard));
-                           BOOST_TEST(committed.insert(shard).second);
-                         }
-                       },
-                       [&](const Advance& advance) { last = advance; }});
+  Session session(37, {.commit =
+                           [&](std::span<const CommittedPart> parts) {
+                             for (const auto& [shard, part] : parts) {
+                               BOOST_TEST(part == "part " + std::to_string(shard));
+                               BOOST_TEST(written.insert(shard).second);
+                             }
+                           },
+                       .committed = [&](std::int64_t shard) { BOOST_TEST(committed.insert(shard).second); },
+                       .advanced = [&](const Advance& advance) { last = advance; }});
   for (Lease lease = session.lease(); lease.count > 0; lease = session.lease())
     for (std::int64_t shard = lease.first; shard < lease.first + lease.count; ++shard) {
       session.post_part(shard, "part " + std::to_string(shard));
       BOOST_TEST(session.credit().kind == static_cast<int>(Kind::committed));
     }
   BOOST_TEST((code_of(session.finish()) == base::Exit::ok));
-  BOOST_TEST(committed.size() == 37u);
+  BOOST_TEST(written.size() == 37u);
+  BOOST_TEST(committed == written, boost::test_tools::per_element());
   BOOST_TEST((last.shards == 37 && last.documents == 370 && last.tokens == 3700 && last.failures == 37));
 }
 
-BOOST_AUTO_TEST_CASE(a_failed_commit_stops_everyone) {
-  Session session(
-      4, {[](std::span<const CommittedPart>) { base::fail(base::Exit::io, "disk full"); }, [](const Advance&) {}});
-  const Lease lease = session.lease();
-  session.post_part(lease.first, "x");
-  const Message stop = session.credit();
-  BOOST_TEST(stop.kind == static_cast<int>(Kind::stop));
-  BOOST_TEST(std::string(unpack_error(stop.bytes).what()) == "disk full");
-  BOOST_TEST(session.mailbox().take(Channel::lease).kind == static_cast<int>(Kind::stop));
+BOOST_AUTO_TEST_CASE(parts_that_workers_commit_are_counted) {
+  Advance last;
+  Session session(5, {.commit = [](std::span<const CommittedPart>) { BOOST_ERROR("nothing was posted"); },
+                      .committed = [](std::int64_t) {},
+                      .advanced = [&](const Advance& advance) { last = advance; }});
+  for (Lease lease = session.lease(); lease.count > 0; lease = session.lease())
+    for (std::int64_t shard = lease.first; shard < lease.first + lease.count; ++shard) session.post_settled(shard);
+  BOOST_TEST((code_of(session.finish()) == base::Exit::ok));
+  BOOST_TEST(last.documents == 50);
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_commit_ends_it) {
+  Session session(4, {.commit = [](std::span<const CommittedPart>) { base::fail(base::Exit::io, "disk full"); },
+                      .committed = [](std::int64_t) { BOOST_ERROR("nothing was committed"); },
+                      .advanced = [](const Advance&) {}});
+  session.post_part(session.lease().first, "x");
   BOOST_TEST((code_of(session.finish()) == base::Exit::io));
 }
 
-BOOST_AUTO_TEST_CASE(a_failed_rank_stops_everyone) {
-  Session session(4,
-                  {[](std::span<const CommittedPart>) { BOOST_ERROR("nothing was posted"); }, [](const Advance&) {}});
-  session.mailbox().post(0, Channel::coordinator, Kind::failed,
-                         pack_error(base::Error(base::Exit::data, "corpus.h5 is damaged")));
-  BOOST_TEST(session.credit().kind == static_cast<int>(Kind::stop));
-  BOOST_TEST((code_of(session.finish()) == base::Exit::data));
-}
-
 BOOST_AUTO_TEST_CASE(a_part_nobody_leased_is_a_bug) {
-  Session session(4, {[](std::span<const CommittedPart>) {}, [](const Advance&) {}});
+  Session session(4, {.commit = [](std::span<const CommittedPart>) {},
+                      .committed = [](std::int64_t) {},
+                      .advanced = [](const Advance&) {}});
   session.post_part(2, "x");
-  BOOST_TEST(session.credit().kind == static_cast<int>(Kind::stop));
   BOOST_TEST((code_of(session.finish()) == base::Exit::internal));
 }
 

@@ -172,7 +172,13 @@ BOOST_AUTO_TEST_CASE(the_real_coordinator_deals_the_same) {
     const SimulationResult result = simulate(setup(replicas, 1500, 0.6));
     Script script(result.dealt, replicas);
     LeaseQueue queue(std::vector<bool>(1500), replicas);
-    Coordinator(script, replicas, queue, {[](std::span<const CommittedPart>) {}, [](const Advance&) {}}).run();
+    base::Activity activity;
+    Coordinator(script, replicas, queue,
+                {.commit = [](std::span<const CommittedPart>) {},
+                 .committed = [](std::int64_t) {},
+                 .advanced = [](const Advance&) {}},
+                activity)
+        .run();
     BOOST_TEST((script.dealt == result.dealt));
     BOOST_TEST((script.counts == result.counts));
     BOOST_TEST(queue.finished());

@@ -9,6 +9,8 @@ namespace thresher::base {
 std::string host_name();
 // Processors this process may run on (its affinity mask, or the cgroup's quota where that is less).
 int usable_cores();
+// Their numbers, as "0-3,8".
+std::string core_list();
 // The most memory this process has held, in bytes.
 std::int64_t peak_memory();
 // Total memory of the machine in bytes.

@@ -8,8 +8,8 @@
 
 #include "thresher/engine/encode.h"
 #include "thresher/engine/pack.h"
+#include "thresher/engine/stage.h"
 #include "thresher/engine/window.h"
-#include "thresher/model/transformer.h"
 #include "thresher/store/result.h"
 
 namespace thresher::engine {
@@ -32,7 +32,8 @@ struct ScoreCounts {
 // One thread. A document's numbers depend on the document alone, whatever else is in the task.
 class ScoreTask {
  public:
-  ScoreTask(model::Transformer& transformer, ScoreOptions options);
+  // The stage leads its replica, and outlives this.
+  ScoreTask(Stage& stage, ScoreOptions options);
   ~ScoreTask();
 
   // Takes a shard; its windows wait for a batch.
@@ -42,7 +43,8 @@ class ScoreTask {
   bool hungry() const;
   // True if nothing waits.
   bool idle() const;
-  // Runs one batch, if one is full enough or `drain` says that nothing more will come.
+  // Sends one batch into the pipeline, if one is full enough or `drain` says that nothing more will come; takes the
+  // scores of one where the pipeline is full, or nothing is left to send.
   void step(bool drain);
   // Shards that are complete since the last call.
   std::vector<store::Rows> take_finished();
@@ -60,7 +62,8 @@ class ScoreTask {
 
   void pull_windows();
   void group(bool drain);
-  void run(const Batch& batch);
+  void submit(Batch batch);
+  void take_scores();
   void append(const PendingWindow& pending);
   void store_scores(const Batch& batch);
   void finish(ShardScores& scores);
@@ -68,13 +71,14 @@ class ScoreTask {
   std::int64_t fed(const PendingWindow& pending) const;
   const std::vector<TokenId>& lead_of(const EncodedShard::Item& item) const;
 
-  model::Transformer& transformer_;
+  Stage& stage_;
   const ScoreOptions options_;
   const bool feed_last_;  // dynamic rope scaling looks at the window's length, last token included
   std::deque<std::shared_ptr<ShardScores>> waiting_;  // with windows not pulled yet
   std::vector<PendingWindow> pool_;                   // pulled, not grouped
   std::int64_t pool_tokens_ = 0;
-  std::deque<Batch> batches_;
+  std::deque<Batch> batches_;    // to be sent
+  std::deque<Batch> under_way_;  // in the pipeline
   std::vector<store::Rows> finished_;
   model::PackedBatch packed_;
   model::ScoredTokens scored_;

@@ -3,14 +3,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "thresher/base/file.h"
 #include "thresher/base/hash.h"
+#include "thresher/comm/comm.h"
 #include "thresher/device/device.h"
 #include "thresher/model/config.h"
+#include "thresher/model/partition.h"
 
 namespace thresher::model {
 
@@ -41,30 +44,49 @@ struct Capacity {
 
 struct LoadReport {
   double seconds = 0;
-  std::int64_t bytes_read = 0;
+  std::int64_t bytes_read = 0;    // from files, by this rank
   std::int64_t weight_bytes = 0;  // packed, on the device
-  base::Digest digest;            // of config.json and every tensor: the model's content identity
+  std::string contents;           // what was read, for `identity`
 };
 
+// What to load, and for what.
+struct StageOptions {
+  tensor::DType dtype = tensor::DType::bf16;  // of products: f32 or bf16
+  Capacity capacity;
+  std::optional<Part> part = {};  // default: the whole model
+  comm::Comm* tensor = nullptr;   // the part's shards, by rank; needed for more than one
+  // Ranks that load the same part: the first of them reads and the others hear from it. Null: this rank reads.
+  comm::Comm* peers = nullptr;
+};
+
+// A transformer, or the part of it that one rank of a replica holds. One batch after another goes through the stages;
+// the shards of a stage work on it together.
 class Transformer {
  public:
-  // Loads the model from a Hugging Face directory: every tensor's name, shape and dtype is checked, one tensor at a
-  // time is in host memory. `dtype` (f32 or bf16) is what products are computed in. The device must outlive this.
-  // Throws base::Error: no_input, data, config, os.
+  // Loads this rank's part from a Hugging Face directory: every tensor's name, shape and dtype is checked, only what
+  // the part needs is read, and one tensor at a time is in host memory. Device and communicators must outlive this.
+  // Throws base::Error: no_input, data, config, os. Collective over options.peers.
   Transformer(device::Device& device, base::FileSystem& files, const base::Path& model_directory,
-              const ModelConfig& config, tensor::DType dtype, const Capacity& capacity);
+              const ModelConfig& config, const StageOptions& options);
   ~Transformer();
   Transformer(const Transformer&) = delete;
 
-  // Scores one batch of at most capacity.tokens tokens; allocates nothing once `out` has grown.
-  void score(const PackedBatch& batch, ScoredTokens& out);
+  // One batch of at most capacity.tokens tokens through this part. Collective over options.tensor. `in` is the residual
+  // stream after the stage before, tokens x hidden (empty for a part that embeds); it comes out in `out` (empty for a
+  // part that scores), or the scores do.
+  void run(const PackedBatch& batch, std::span<const float> in, std::span<float> out, ScoredTokens& scores);
+  // Of the whole model.
+  void score(const PackedBatch& batch, ScoredTokens& scores) { run(batch, {}, {}, scores); }
 
   // Makes room for sequences of `longest` tokens where there is none yet: memory is planned from the corpus's bytes,
   // and a few tokenizers make more tokens of a text than it has bytes.
   void grow(std::int64_t longest);
 
   const ModelConfig& config() const;
+  const Part& part() const;
   const LoadReport& load_report() const;
+  // Seconds that sums over the other shards took, waiting for them included.
+  double reduce_seconds() const;
   // Bytes of activations and scratch that a batch uses.
   std::int64_t arena_bytes() const;
 
@@ -72,5 +94,15 @@ class Transformer {
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };
+
+// The content identity of a model, from what all ranks of a replica read of it: of config.json and every tensor,
+// whatever the layout, and the division into files. Throws base::Error: data (ranks read different values), config (a
+// head that is said to be tied, and is not).
+base::Digest identity(base::FileSystem& files, const base::Path& model_directory, const ModelConfig& config,
+                      std::span<const std::string> contents);
+
+// Bytes that the activations of such a part take, for the greatest batch.
+std::int64_t activation_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
+                              const Capacity& capacity);
 
 }  // namespace thresher::model

@@ -1,20 +1,21 @@
-// Rank zero's half of the scheduler: deals shards, commits parts, tells everyone when it ends.
+// Rank zero's half of the scheduler: deals shards to the replicas and commits their parts.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "thresher/base/check.h"
+#include "thresher/base/activity.h"
 #include "thresher/comm/mailbox.h"
 #include "thresher/schedule/queue.h"
 
 namespace thresher::schedule {
+
+struct PartHeader;
 
 // Sums of the parts committed so far, for the progress line.
 struct Advance {
@@ -25,8 +26,10 @@ struct Advance {
 using CommittedPart = std::pair<std::int64_t, std::string_view>;
 
 struct CoordinatorHooks {
-  // Makes parts durable; an error ends the job on all ranks.
+  // Makes parts durable. Not called for parts that workers commit themselves.
   std::function<void(std::span<const CommittedPart>)> commit;
+  // Called for every shard that is committed.
+  std::function<void(std::int64_t shard)> committed;
   // Called after each commit and at least every few milliseconds.
   std::function<void(const Advance&)> advanced;
 };
@@ -35,9 +38,9 @@ struct CoordinatorHooks {
 // committed before it posts more.
 class Coordinator {
  public:
-  Coordinator(comm::Mailbox& mailbox, int ranks, LeaseQueue& queue, CoordinatorHooks hooks);
+  Coordinator(comm::Mailbox& mailbox, int workers, LeaseQueue& queue, CoordinatorHooks hooks, base::Activity& activity);
 
-  // Returns when every worker has finished. Throws the base::Error that ended the job, after all workers heard of it.
+  // Returns when every worker has finished. Throws what a hook throws, and comm::cancel()'s reason.
   void run();
 
   double commit_seconds() const { return commit_seconds_; }
@@ -45,17 +48,17 @@ class Coordinator {
  private:
   void handle(comm::Message message);
   void commit_waiting();
-  void end_with(const base::Error& error);
+  void settle(const PartHeader& header);
 
   comm::Mailbox& mailbox_;
-  const int ranks_;
+  const int workers_;
   LeaseQueue& queue_;
   const CoordinatorHooks hooks_;
+  base::Activity& activity_;
   Advance advance_;
   std::vector<comm::Message> waiting_;  // parts that are committed together
   int finished_ = 0;
   double commit_seconds_ = 0;
-  std::optional<base::Error> error_;
 };
 
 }  // namespace thresher::schedule

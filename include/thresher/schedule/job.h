@@ -10,7 +10,9 @@
 #include "thresher/base/check.h"
 #include "thresher/base/file.h"
 #include "thresher/comm/comm.h"
+#include "thresher/comm/grid.h"
 #include "thresher/comm/mailbox.h"
+#include "thresher/schedule/output_mode.h"
 #include "thresher/store/import.h"
 #include "thresher/tensor/dtype.h"
 
@@ -18,6 +20,8 @@ namespace thresher::schedule {
 
 enum class Bos : std::uint8_t { automatic, always, never };
 enum class PrefixToken : std::uint8_t { none, bos, eos };
+// Who reads the model's files: every rank its part, or one rank for all replicas, which hear it from that one.
+enum class LoadMode : std::uint8_t { automatic, each, broadcast };
 
 // Zero stands for "choose" where a number is optional.
 struct Job {
@@ -25,7 +29,12 @@ struct Job {
   std::vector<std::string> corpus;     // one HDF5 corpus, or text / JSONL files and globs (imported into the output)
   base::Path output;                   // run directory
   std::optional<tensor::DType> dtype;  // default: bf16, or f32 where the model's weights are f32
-  int threads = 0;                     // default: cores / ranks on this host
+  std::optional<comm::Layout> layout;  // default: chosen
+  bool tp_exact = true;                // the same bits for every number of tensor shards
+  LoadMode load = LoadMode::automatic;
+  std::optional<OutputMode> output_mode;  // default: by the predicted size of the results
+  double watchdog = 40;                   // seconds that a rank may be silent, 0 = for ever
+  int threads = 0;                        // default: cores / ranks on this host
   std::int64_t tokens_per_batch = 0;
   std::int64_t window = 0;  // default: the model's positions
   std::int64_t stride = 0;  // default: half a window

@@ -1,13 +1,16 @@
-// Every rank's half of the scheduler: lease -> read -> encode -> score -> rows -> post.
+// A replica's half of the scheduler, at its leader: lease -> read -> encode -> score -> rows -> deliver.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "thresher/base/metrics.h"
 #include "thresher/comm/mailbox.h"
 #include "thresher/engine/score_task.h"
+#include "thresher/schedule/watch.h"
 #include "thresher/store/document.h"
+#include "thresher/store/part_writer.h"
 
 namespace thresher::schedule {
 
@@ -19,11 +22,14 @@ struct WorkerParts {
   const engine::EncodePolicy& policy;
   engine::ScoreTask& task;
   store::Columns columns;
+  std::string job;               // store::Plan::identity()
+  store::PartWriter* own_parts;  // null: rank zero commits
+  Activities& activities;
 };
 
 // Works until there are no more leases, then adds its seconds to `metrics` ("read", "tokenize", "wait input",
-// "score", "communicate"). A reader thread leases, reads and encodes ahead of the scorer, by a bounded number of
-// shards. Throws base::Error when the job ends with an error, this rank's or another's.
+// "communicate"). A reader thread leases, reads and encodes ahead of the scorer, by a bounded number of
+// shards, and asks for a lease before it needs one. Throws base::Error; comm::cancel() ends it.
 void run_worker(const WorkerParts& parts, base::Metrics& metrics);
 
 }  // namespace thresher::schedule

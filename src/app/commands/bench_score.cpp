@@ -1,14 +1,9 @@
 #include "app/commands/bench_score.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <filesystem>
 #include <random>
 
-#include "thresher/base/check.h"
+#include "app/commands/temporary_directory.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/file.h"
 #include "thresher/device/tracing.h"
@@ -18,26 +13,6 @@ namespace thresher::app {
 namespace {
 
 constexpr double peak_seconds = 0.3;
-
-// A new directory that is gone with its owner.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = std::filesystem::temp_directory_path() / "thresher-bench-XXXXXX";
-    if (mkdtemp(name.data()) == nullptr) base::fail_errno(base::Exit::cannot_create, "creating " + name, errno);
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const base::Path& path() const { return path_; }
-
- private:
-  base::Path path_;
-};
 
 // As many documents as the batch holds, of random tokens; all but each first token are scored.
 model::PackedBatch random_batch(const BenchSettings& settings) {
@@ -80,8 +55,8 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
   device::TracingDevice tracing(*device);
   const model::PackedBatch batch = random_batch(settings);
   const auto rows = static_cast<std::int64_t>(batch.ids.size());
-  model::Transformer transformer(tracing, files, directory.path(), config, settings.dtype,
-                                 {.tokens = rows, .longest = settings.document});
+  model::Transformer transformer(tracing, files, directory.path(), config,
+                                 {settings.dtype, {.tokens = rows, .longest = settings.document}});
   model::ScoredTokens scored;
   transformer.score(batch, scored);
 

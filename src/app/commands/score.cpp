@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include <charconv>
+#include <optional>
 
 #include "app/commands/commands.h"
 #include "app/commands/intake.h"
@@ -11,33 +11,19 @@ namespace {
 
 constexpr std::int64_t most_tokens = std::int64_t{1} << 24;  // of a window or a batch
 
-// Checks "dp=4" against the ranks; other axes than dp have to be 1.
-void check_layout(Arguments& arguments, int ranks) {
-  const std::string layout = arguments.text("layout");
-  if (layout.empty() || layout == "auto") return;
-  std::int64_t product = 1;
-  std::string_view rest = layout;
-  while (!rest.empty()) {
-    const std::string_view axis = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), axis.size() + 1));
-    int count = 0;
-    const char* const end = axis.data() + axis.size();
-    const bool known = axis.starts_with("dp=") || axis.starts_with("pp=") || axis.starts_with("tp=");
-    if (!known || std::from_chars(axis.data() + 3, end, count).ptr != end || count < 1 || count > 65536) {
-      arguments.reject(fmt::format("--layout is '{}', but has to be auto or like dp=4", layout));
-      return;
-    }
-    if (!axis.starts_with("dp=") && count > 1) {
-      arguments.reject(fmt::format("--layout asks for {}, but this build splits work by documents only (dp=N)", axis),
-                       base::Exit::unavailable);
-      return;
-    }
-    product *= count;
+// The layout, if one is asked for; its product has to be the ranks.
+std::optional<comm::Layout> read_layout(Arguments& arguments, int ranks) {
+  const std::string text = arguments.text("layout");
+  if (text.empty() || text == "auto") return std::nullopt;
+  try {
+    const comm::Layout layout = comm::Layout::parse(text);
+    if (layout.ranks() == ranks) return layout;
+    arguments.reject(fmt::format("--layout {} needs {} ranks, but {} run; start it with mpirun -n {}", text,
+                                 layout.ranks(), ranks, layout.ranks()));
+  } catch (const base::Error& error) {
+    arguments.reject(error.what());
   }
-  if (product != ranks) {
-    arguments.reject(fmt::format("--layout {} needs {} ranks, but {} run; start it with mpirun -n {}", layout, product,
-                                 ranks, product));
-  }
+  return std::nullopt;
 }
 
 void read_model_options(Arguments& arguments, schedule::Job& job) {
@@ -50,6 +36,10 @@ void read_model_options(Arguments& arguments, schedule::Job& job) {
     arguments.reject("--device cuda: this thresher is built without CUDA; leave --device out or say cpu",
                      base::Exit::unavailable);
   }
+  constexpr std::string_view switches[] = {"on", "off"};
+  constexpr std::string_view loads[] = {"auto", "each", "broadcast"};
+  job.tp_exact = arguments.choice("tp-exact", switches).value_or(0) == 0;
+  job.load = static_cast<schedule::LoadMode>(arguments.choice("load", loads).value_or(0));
   job.threads = static_cast<int>(arguments.whole("threads", 1, 4096).value_or(0));
   job.tokens_per_batch = arguments.whole("tokens-per-batch", 1, most_tokens).value_or(0);
 }
@@ -78,6 +68,10 @@ void read_run_options(Arguments& arguments, schedule::Job& job) {
   job.max_rejects = arguments.whole("max-rejects", 0, std::int64_t{1} << 62);
   job.progress_every = arguments.real("progress-every", 0.1, 86400).value_or(job.progress_every);
   job.fresh = arguments.flag("fresh");
+  constexpr std::string_view modes[] = {"auto", "gather", "sharded"};
+  if (const auto mode = arguments.choice("output-mode", modes).value_or(0); mode > 0)
+    job.output_mode = mode == 1 ? schedule::OutputMode::gather : schedule::OutputMode::sharded;
+  job.watchdog = arguments.real("watchdog", 0, 86400).value_or(job.watchdog);
 }
 
 base::Exit run(Arguments& arguments, schedule::World world) {
@@ -86,7 +80,7 @@ base::Exit run(Arguments& arguments, schedule::World world) {
   job.model = arguments.text("model");
   job.corpus = arguments.texts("corpus");
   job.output = arguments.text("output");
-  check_layout(arguments, world.comm.size());
+  job.layout = read_layout(arguments, world.comm.size());
   read_model_options(arguments, job);
   read_scoring_options(arguments, job);
   read_run_options(arguments, job);
@@ -129,13 +123,17 @@ Command score_command() {
       {"Machine",
        {{"dtype", Arity::one, "NAME", "bf16 or f32", "bf16, or f32 where the weights are"},
         {"device", Arity::one, "NAME", "cpu or cuda", "cpu"},
-        {"layout", Arity::one, "AXES", "auto, or dp=N for N ranks", "auto"},
+        {"layout", Arity::one, "AXES", "auto, or like dp=2,pp=2,tp=1: replicas, stages, shards", "auto"},
+        {"tp-exact", Arity::one, "on|off", "the same bits for every tp; off is another job", "on"},
+        {"load", Arity::one, "HOW", "auto; each: every rank reads its part; broadcast: one does", "auto"},
         {"threads", Arity::one, "N", "threads of each rank", "cores / local ranks"},
         {"tokens-per-batch", Arity::one, "N", "changes speed and memory, never results", "chosen"}}},
       {"Job",
        {{"shard-documents", Arity::one, "N", "documents committed at once, at most", "512"},
         {"shard-bytes", Arity::one, "N", "their bytes (K, M, G), at most", "corpus / 1024, 256K to 64M"},
         {"max-rejects", Arity::one, "N", "exit with 1 when more documents fail", ""},
+        {"output-mode", Arity::one, "HOW", "gather: rank 0 writes; sharded: replicas do; auto", "auto"},
+        {"watchdog", Arity::one, "S", "seconds a rank may be silent before the job ends; 0: any", "40"},
         {"progress-every", Arity::one, "S", "seconds between progress lines in a log", "30"}}}};
   command.parallel = true;
   command.run = run;

@@ -1,0 +1,48 @@
+// Every rank's watchdog: hears whether the others live, and ends the job on all of them when one cannot go on.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "thresher/base/check.h"
+#include "thresher/schedule/job.h"
+#include "thresher/schedule/watch.h"
+
+namespace thresher::schedule {
+
+class Monitor {
+ public:
+  // `names` by rank, for messages: "rank 3 (n1, replica 0, stage 1)". A rank may be silent for `limit` seconds; 0 means
+  // for ever. All must outlive this.
+  Monitor(World world, std::vector<std::string> names, const Activities& activities, double limit);
+  // The job has ended well on all ranks, or comm::cancel() was called. Waits for the other ranks' monitors.
+  ~Monitor();
+  Monitor(const Monitor&) = delete;
+
+  // This rank cannot go on: all ranks' waits end with this error soon, this rank's too. Any thread.
+  void fail(const base::Error& error);
+
+ private:
+  void run() noexcept;
+  void look();
+  void beat(double now);
+  void handle(const comm::Message& message, double now);
+  void end(const base::Error& error);
+  void say_goodbye();
+
+  World world_;
+  const std::vector<std::string> names_;
+  const Activities& activities_;
+  const double limit_;
+  const bool leads_;
+  std::optional<Watch> watch_;  // the leader of all ranks; of rank zero elsewhere
+  double last_look_ = 0, last_beat_ = 0;
+  int goodbyes_ = 0;
+  std::atomic<bool> ended_{false}, leaving_{false};
+  std::thread thread_;
+};
+
+}  // namespace thresher::schedule
