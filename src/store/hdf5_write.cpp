@@ -156,12 +156,21 @@ File create_file(const std::string& name, hid_t access) {
   return own<File>(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, properties.raw(), access), name, Exit::internal);
 }
 
+// Makes all datasets. Virtual ones are closed again, here empty: the library takes 57 KB for each of their sources
+// while it makes one, and keeps 17 KB while it is open.
 std::vector<Dataset> define(hid_t file, const FilePlan& plan) {
   write_root(file, plan);
   const Properties groups = own<Properties>(H5Pcreate(H5P_LINK_CREATE), plan.format, Exit::internal);
   check(H5Pset_create_intermediate_group(groups.raw(), 1), plan.format, Exit::internal);
   std::vector<Dataset> datasets;
-  for (const ColumnPlan& column : plan.columns) datasets.push_back(create(file, groups.raw(), column, plan.sources));
+  for (const ColumnPlan& column : plan.columns) {
+    Dataset dataset = create(file, groups.raw(), column, plan.sources);
+    datasets.push_back(column.is_virtual() ? Dataset() : std::move(dataset));
+    if (column.is_virtual()) {
+      dataset.reset();
+      check(H5garbage_collect(), column.name, Exit::internal);
+    }
+  }
   return datasets;
 }
 
