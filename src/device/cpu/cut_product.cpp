@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cstring>
 
 #include "thresher/base/check.h"
@@ -11,14 +11,18 @@
 namespace thresher::device::cpu {
 namespace {
 
-// Columns whose partial sums stay in the cache. No part of the bits.
-constexpr std::int64_t cut_tile = 256;
-// Partial sums alive at once: the tree of eight pieces is walked depth first.
+// Pieces of at most so many inputs go through our own kernel, longer ones through oneDNN. A piece's own length alone
+// decides: its bits must not depend on how many others a device holds, nor on its columns.
+constexpr std::int64_t short_piece = 192;
+
+// Rows and columns whose partial sums stay in the first cache (short pieces) or the second. No part of the bits.
+constexpr std::int64_t short_rows = 24, short_columns = piece_columns, long_columns = 256;
+// Partial sums alive at once in the tree of eight pieces, walked depth first.
 constexpr std::int64_t live_sums = 4;
 
 void check_cuts(std::span<const std::int64_t> cuts, std::int64_t inputs) {
   const std::size_t pieces = cuts.size() - 1;
-  if (cuts.size() < 2 || pieces > 8 || (pieces & (pieces - 1)) != 0 || cuts.front() != 0 || cuts.back() != inputs ||
+  if (cuts.size() < 2 || pieces > 8 || !std::has_single_bit(pieces) || cuts.front() != 0 || cuts.back() != inputs ||
       !std::is_sorted(cuts.begin(), cuts.end()))
     base::fail(base::Exit::internal,
                fmt::format("a weight of {} inputs is cut into 1, 2, 4 or 8 pieces by rising boundaries from 0 to {}; "
@@ -26,12 +30,36 @@ void check_cuts(std::span<const std::int64_t> cuts, std::int64_t inputs) {
                            inputs, inputs, cuts.size()));
 }
 
+// [outputs, inputs] of f32 words or of words of two bf16 as slabs of [words][piece_columns].
+Buffer slabs_of(const Tensor& matrix) {
+  const std::int64_t numbers = matrix.dtype == DType::bf16 ? 2 : 1, depth = (matrix.columns + numbers - 1) / numbers;
+  const std::int64_t slabs = (matrix.rows + piece_columns - 1) / piece_columns;
+  Buffer buffer = tensor::host_buffer(slabs * depth * piece_columns * 4);
+  std::memset(buffer.data(), 0, static_cast<std::size_t>(buffer.bytes()));
+  const std::int64_t size = tensor::size_of(matrix.dtype);
+  for (std::int64_t n = 0; n < matrix.rows; ++n) {
+    const char* row = static_cast<const char*>(matrix.rows_from(n, 1).data);
+    char* column =
+        static_cast<char*>(buffer.data()) + (n / piece_columns * depth * piece_columns + n % piece_columns) * 4;
+    for (std::int64_t k = 0; k < matrix.columns; ++k)
+      std::memcpy(column + k / numbers * piece_columns * 4 + k % numbers * size, row + k * size,
+                  static_cast<std::size_t>(size));
+  }
+  return buffer;
+}
+
 }  // namespace
+
+CutWeight::CutWeight(std::int64_t outputs, std::int64_t inputs, DType dtype, std::vector<Piece> pieces)
+    : outputs_(outputs),
+      inputs_(inputs),
+      dtype_(dtype),
+      pieces_(std::move(pieces)),
+      all_short_(std::none_of(pieces_.begin(), pieces_.end(), [](const Piece& p) { return p.packed != nullptr; })) {}
 
 std::int64_t CutWeight::bytes() const {
   std::int64_t sum = 0;
-  for (const Piece& piece : pieces_)
-    if (piece.weight) sum += piece.weight->bytes();
+  for (const Piece& piece : pieces_) sum += piece.packed ? piece.packed->bytes() : piece.slabs.bytes();
   return sum;
 }
 
@@ -41,130 +69,162 @@ std::unique_ptr<CutWeight> CutProducts::pack(const Tensor& matrix, DType dtype, 
   check_cuts(cuts, matrix.columns);
   std::vector<CutWeight::Piece> pieces;
   for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-    const std::int64_t first = cuts[i], inputs = cuts[i + 1] - first;
-    pieces.push_back({first, nullptr});
-    if (inputs > 0 && matrix.rows > 0)
-      pieces.back().weight = products_.pack(matrix.columns_from(first, inputs), dtype, cut_tile);
+    CutWeight::Piece piece{cuts[i], cuts[i + 1] - cuts[i], {}, {}};
+    const Tensor part = matrix.columns_from(piece.first, piece.inputs);
+    if (piece.inputs > short_piece && matrix.rows > 0) {
+      piece.packed = products_.pack(part, dtype, long_columns);
+    } else if (piece.inputs > 0 && matrix.rows > 0) {
+      Buffer copy;
+      piece.slabs = slabs_of(products_.rounded(part, dtype, copy));
+    }
+    pieces.push_back(std::move(piece));
   }
   return std::make_unique<CutWeight>(matrix.rows, matrix.columns, dtype, std::move(pieces));
 }
 
-// Some rows of a product on one thread.
-struct CutProducts::Block {
-  const CutWeight& weight;
-  const Kernels& kernels;
-  const std::vector<Product*>& plan;
-  std::int64_t rows;
-  bool last;  // of fewer rows than the others
-  int thread;
-  char* x;      // dense, piece by piece
-  float* sums;  // live_sums buffers of rows x cut_tile
-  DType held;
-};
-
-// The sum of one tile of columns.
-class CutProducts::Tree {
+// A block of rows on one thread.
+class CutProducts::Task {
  public:
-  Tree(const Block& block, std::int64_t tile, std::int64_t columns) : block_(block), tile_(tile), columns_(columns) {}
+  Task(const CutProducts& owner, const Tensor& x, const CutWeight& weight, const ProductEnd& end, std::int64_t block)
+      : kernels_(owner.kernels_),
+        plan_(owner.plan_),
+        x_(x),
+        weight_(weight),
+        end_(end),
+        block_(block),
+        held_(owner.products_.held(weight.dtype())) {}
 
-  // The root's last addition is made with the end's.
-  void run(const ProductEnd& end, std::int64_t first_row) const {
-    const auto pieces = static_cast<std::int64_t>(block_.weight.pieces().size());
-    sum(0, pieces, 0);
-    const Tensor out = end.out.rows_from(first_row, block_.rows).columns_from(tile_ * cut_tile, columns_);
-    const float* bias = end.bias ? end.bias.as<const float>() + tile_ * cut_tile : nullptr;
-    block_.kernels.finish(rows_of(buffer(0)), bias, end.accumulate, rows_of(out), 0, block_.rows);
+  // Bytes of scratch space: rows of x that cannot be taken where they lie, and partial sums.
+  std::int64_t staged_bytes() const { return (block_ * x_.columns * tensor::size_of(held_) + 63) / 64 * 64; }
+  std::int64_t bytes() const { return staged_bytes() + live_sums * block_ * long_columns * 4; }
+
+  void run(std::int64_t first, int thread, char* scratch) {
+    first_ = first;
+    rows_ = std::min(block_, x_.rows - first);
+    thread_ = thread;
+    staged_ = scratch;
+    sums_ = reinterpret_cast<float*>(scratch + staged_bytes());
+    for (const CutWeight::Piece& piece : weight_.pieces()) stage(piece);
+    const std::int64_t rows = weight_.all_short() ? short_rows : rows_,
+                       columns = weight_.all_short() ? short_columns : long_columns;
+    for (std::int64_t c = 0; c < weight_.outputs(); c += columns)
+      for (std::int64_t r = 0; r < rows_; r += rows)
+        sum({r, std::min(rows, rows_ - r), c, std::min(columns, weight_.outputs() - c)});
   }
 
  private:
-  Tensor buffer(std::int64_t index) const {
-    return tensor::matrix(block_.sums + index * block_.rows * cut_tile, DType::f32, block_.rows, columns_);
-  }
+  struct Part {
+    std::int64_t row, rows, column, columns;  // rows count from the task's first
+  };
 
-  const CutWeight::Piece& piece(std::int64_t index) const {
-    return block_.weight.pieces()[static_cast<std::size_t>(index)];
+  bool in_place(const CutWeight::Piece& piece) const { return !piece.packed && x_.dtype == held_; }
+  Tensor rows_of_x(const CutWeight::Piece& piece) const {
+    if (in_place(piece)) return x_.rows_from(first_, rows_).columns_from(piece.first, piece.inputs);
+    return tensor::matrix(staged_ + piece.first * rows_ * tensor::size_of(held_), held_, rows_, piece.inputs);
   }
+  void stage(const CutWeight::Piece& piece) const {
+    if (piece.inputs == 0 || in_place(piece)) return;
+    kernels_.convert(rows_of(x_.rows_from(first_, rows_).columns_from(piece.first, piece.inputs)),
+                     rows_of(rows_of_x(piece)), 0, rows_);
+  }
+  float* buffer(const Part& part, std::int64_t index) const { return sums_ + index * part.rows * part.columns; }
 
-  // The product of one piece into, or (onto) added to, a buffer.
-  void leaf(std::int64_t index, std::int64_t to, bool onto) const {
-    const PackedWeight* weight = piece(index).weight.get();
-    if (!weight) {
-      std::memset(buffer(to).data, 0, static_cast<std::size_t>(block_.rows * columns_) * 4);
-      return;
+  // Piece i joins as many partial sums as its number ends in ones.
+  void sum(const Part& part) const {
+    std::int64_t alive = 0;
+    for (std::size_t i = 0; i < weight_.pieces().size(); ++i) {
+      const int joined = std::countr_one(i);
+      add_piece(part, i, alive, joined);
+      alive += 1 - joined;
     }
-    const bool last_tile = tile_ == weight->tiles() - 1;
-    const auto at = static_cast<std::size_t>(index * 8 + block_.last * 4 + last_tile * 2 + onto);
-    const char* x = block_.x + piece(index).first * block_.rows * tensor::size_of(block_.held);
-    block_.plan[at]->run(block_.thread, x, weight->tile(tile_), nullptr, buffer(to).data);
+    const Tensor out = end_.out.rows_from(first_ + part.row, part.rows).columns_from(part.column, part.columns);
+    const Tensor total = tensor::matrix(buffer(part, 0), DType::f32, part.rows, part.columns);
+    const float* bias = end_.bias ? end_.bias.as<const float>() + part.column : nullptr;
+    kernels_.finish(rows_of(total), bias, end_.accumulate, rows_of(out), 0, part.rows);
   }
 
-  // The tree of `count` pieces into buffer `to`; those after it are free.
-  void sum(std::int64_t first, std::int64_t count, std::int64_t to) const {
-    if (count == 1) return leaf(first, to, false);
-    if (count == 2 && piece(first + 1).weight && block_.plan[static_cast<std::size_t>((first + 1) * 8 + 1)]) {
-      leaf(first, to, false);
-      return leaf(first + 1, to, true);
+  void add_piece(const Part& part, std::size_t index, std::int64_t alive, int joined) const {
+    const CutWeight::Piece& piece = weight_.pieces()[index];
+    if (piece.slabs.bytes() > 0) return add_short(part, piece, alive, joined);
+    std::int64_t at = alive;
+    if (piece.packed) {
+      const std::int64_t tile = part.column / long_columns;
+      const std::size_t plan = index * 8 + (rows_ < block_) * 4u + (tile == piece.packed->tiles() - 1) * 2u;
+      Product* onto = joined > 0 ? plan_[plan + 1] : nullptr;
+      if (onto) --at;
+      (onto ? onto : plan_[plan])
+          ->run(thread_, rows_of_x(piece).data, piece.packed->tile(tile), nullptr, buffer(part, at));
+    } else {
+      std::fill_n(buffer(part, at), part.rows * part.columns, 0.0f);
     }
-    sum(first, count / 2, to);
-    sum(first + count / 2, count / 2, to + 1);
-    block_.kernels.finish(rows_of(buffer(to + 1)), nullptr, true, rows_of(buffer(to)), 0, block_.rows);
+    for (; at > alive - joined; --at) {
+      const auto row = [&](std::int64_t i) {
+        return rows_of(tensor::row_vector(buffer(part, i), DType::f32, part.rows * part.columns));
+      };
+      kernels_.finish(row(at), nullptr, true, row(at - 1), 0, 1);
+    }
   }
 
-  const Block& block_;
-  std::int64_t tile_, columns_;
+  void add_short(const Part& part, const CutWeight::Piece& piece, std::int64_t alive, int joined) const {
+    const Tensor x = rows_of_x(piece).rows_from(part.row, part.rows);
+    const std::int64_t numbers = held_ == DType::bf16 ? 2 : 1, depth = (piece.inputs + numbers - 1) / numbers;
+    PieceArgs args{.x = x.data,
+                   .x_bytes = x.stride * tensor::size_of(held_),
+                   .bf16 = held_ == DType::bf16,
+                   .inputs = piece.inputs,
+                   .w = static_cast<const std::uint32_t*>(piece.slabs.data()) + part.column * depth,
+                   .rows = part.rows,
+                   .columns = part.columns,
+                   .sums = {},
+                   .addends = joined,
+                   .out = buffer(part, alive - joined),
+                   .stride = part.columns};
+    for (int i = 0; i < joined; ++i) args.sums[i] = buffer(part, alive - 1 - i);
+    kernels_.piece(args);
+  }
+
+  const Kernels& kernels_;
+  const std::vector<Product*>& plan_;
+  const Tensor& x_;
+  const CutWeight& weight_;
+  const ProductEnd& end_;
+  std::int64_t block_;
+  DType held_;
+  std::int64_t first_ = 0, rows_ = 0;
+  int thread_ = 0;
+  char* staged_ = nullptr;
+  float* sums_ = nullptr;
 };
 
-void CutProducts::plan(const Tensor& x, const CutWeight& weight, std::int64_t block) {
-  const DType held = products_.held(weight.dtype());
+void CutProducts::plan(std::int64_t rows, const CutWeight& weight, std::int64_t block) {
   plan_.assign(weight.pieces().size() * 8, nullptr);
   for (std::size_t i = 0; i < weight.pieces().size(); ++i) {
-    const PackedWeight* piece = weight.pieces()[i].weight.get();
+    const PackedWeight* piece = weight.pieces()[i].packed.get();
     if (!piece) continue;
-    for (const bool last_rows : {false, true})
-      for (const bool last_tile : {false, true})
-        for (const bool onto : {false, true}) {
-          const std::int64_t tile = last_tile ? piece->tiles() - 1 : 0, rest = x.rows % block;
+    for (const std::size_t row : {0u, 1u})
+      for (const std::size_t column : {0u, 1u})
+        for (const std::size_t onto : {0u, 1u}) {
+          const std::int64_t tile = column ? piece->tiles() - 1 : 0, rest = rows % block;
           if (onto && (i % 2 == 0 || products_.plain())) continue;
-          plan_[i * 8 + last_rows * 4u + last_tile * 2u + onto] =
-              &products_.of({.rows = last_rows && rest > 0 ? rest : block,
-                             .inputs = piece->inputs(),
-                             .outputs = piece->tile_columns(tile),
-                             .held = held,
-                             .accumulate = onto},
-                            piece->tile(tile).get_desc());
+          plan_[i * 8 + row * 4 + column * 2 + onto] = &products_.of({.rows = row && rest > 0 ? rest : block,
+                                                                      .inputs = piece->inputs(),
+                                                                      .outputs = piece->tile_columns(tile),
+                                                                      .held = products_.held(weight.dtype()),
+                                                                      .accumulate = onto == 1},
+                                                                     piece->tile(tile).get_desc());
         }
   }
 }
 
 void CutProducts::run(const Tensor& x, const CutWeight& weight, const ProductEnd& end) {
-  const std::int64_t block = std::min(products_.block_rows(x.rows), x.rows),
-                     tiles = (weight.outputs() + cut_tile - 1) / cut_tile;
-  const DType held = products_.held(weight.dtype());
-  plan(x, weight, block);
-  const std::int64_t x_bytes = (block * x.columns * tensor::size_of(held) + 63) / 64 * 64,
-                     bytes = x_bytes + live_sums * block * cut_tile * 4;
-  if (scratch_.bytes() < bytes * crew_.threads()) scratch_ = tensor::host_buffer(bytes * crew_.threads());
+  const std::int64_t block = std::min(products_.block_rows(x.rows), x.rows);
+  plan(x.rows, weight, block);
+  const Task task(*this, x, weight, end, block);
+  if (scratch_.bytes() < task.bytes() * crew_.threads()) scratch_ = tensor::host_buffer(task.bytes() * crew_.threads());
   const double ns = static_cast<double>(block * x.columns * weight.outputs()) / 300;
-  parallel_tasks(crew_, (x.rows + block - 1) / block, ns, [&](std::int64_t task, int thread) {
-    const std::int64_t first = task * block, rows = std::min(block, x.rows - first);
-    char* staged = static_cast<char*>(scratch_.data()) + thread * bytes;
-    for (const CutWeight::Piece& piece : weight.pieces()) {
-      if (!piece.weight) continue;
-      const std::int64_t inputs = piece.weight->inputs();
-      const Tensor dense = tensor::matrix(staged + piece.first * rows * tensor::size_of(held), held, rows, inputs);
-      kernels_.convert(rows_of(x.rows_from(first, rows).columns_from(piece.first, inputs)), rows_of(dense), 0, rows);
-    }
-    const Block here{.weight = weight,
-                     .kernels = kernels_,
-                     .plan = plan_,
-                     .rows = rows,
-                     .last = rows < block,
-                     .thread = thread,
-                     .x = staged,
-                     .sums = reinterpret_cast<float*>(staged + x_bytes),
-                     .held = held};
-    for (std::int64_t tile = 0; tile < tiles; ++tile)
-      Tree(here, tile, std::min(cut_tile, weight.outputs() - tile * cut_tile)).run(end, first);
+  parallel_tasks(crew_, (x.rows + block - 1) / block, ns, [&](std::int64_t index, int thread) {
+    Task here = task;
+    here.run(index * block, thread, static_cast<char*>(scratch_.data()) + thread * task.bytes());
   });
 }
 

@@ -15,24 +15,28 @@ namespace thresher::device::cpu {
 // Also what stands for a matrix without any rows or columns.
 class CutWeight : public Weight {
  public:
+  // One of the two; neither where there is nothing to multiply.
   struct Piece {
-    std::int64_t first;                    // input
-    std::unique_ptr<PackedWeight> weight;  // nullptr for an empty piece
+    std::int64_t first = 0;  // input
+    std::int64_t inputs = 0;
+    Buffer slabs;                          // of a short piece, see PieceArgs
+    std::unique_ptr<PackedWeight> packed;  // of a long one
   };
 
-  CutWeight(std::int64_t outputs, std::int64_t inputs, DType dtype, std::vector<Piece> pieces)
-      : outputs_(outputs), inputs_(inputs), dtype_(dtype), pieces_(std::move(pieces)) {}
+  CutWeight(std::int64_t outputs, std::int64_t inputs, DType dtype, std::vector<Piece> pieces);
 
   std::int64_t outputs() const override { return outputs_; }
   std::int64_t inputs() const override { return inputs_; }
   DType dtype() const override { return dtype_; }
   std::int64_t bytes() const override;
   const std::vector<Piece>& pieces() const { return pieces_; }
+  bool all_short() const { return all_short_; }
 
  private:
   std::int64_t outputs_, inputs_;
   DType dtype_;
   std::vector<Piece> pieces_;
+  bool all_short_;
 };
 
 // Where a product goes: out = (sum + bias) (+ out).
@@ -52,9 +56,8 @@ class CutProducts {
   void run(const Tensor& x, const CutWeight& weight, const ProductEnd& end);
 
  private:
-  struct Block;
-  class Tree;
-  void plan(const Tensor& x, const CutWeight& weight, std::int64_t block);
+  class Task;
+  void plan(std::int64_t rows, const CutWeight& weight, std::int64_t block);
 
   const Kernels& kernels_;
   Products& products_;

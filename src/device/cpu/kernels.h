@@ -105,6 +105,22 @@ struct TileArgs {
   TopEntry* entries;       // per row `top` of them: the tile's best, sorted, ended by id -1 if fewer
 };
 
+constexpr std::int64_t piece_columns = 64;  // of a slab of a short piece's weight
+
+// A short piece's product on some rows, for columns from a multiple of piece_columns on.
+struct PieceArgs {
+  const void* x;         // the piece's inputs of the first row: f32, or bf16 where the processor multiplies them
+  std::int64_t x_bytes;  // from row to row
+  bool bf16;
+  std::int64_t inputs;
+  const std::uint32_t* w;  // slabs of [words of the depth][piece_columns], see kernels/product.h; the rest is zeros
+  std::int64_t rows, columns;
+  const float* sums[3];  // the first `addends` of them are added in turn: out = sums[1] + (sums[0] + product)
+  int addends;
+  float* out;           // may be one of the sums
+  std::int64_t stride;  // of out and the sums
+};
+
 struct Kernels {
   Isa isa;
   void (*convert)(const Rows& from, const Rows& to, std::int64_t first, std::int64_t last);
@@ -119,6 +135,7 @@ struct Kernels {
   // out = x w, all f32; w [x.columns, out.columns] of stride w_stride.
   void (*multiply)(const Rows& x, const float* w, std::int64_t w_stride, const Rows& out, std::int64_t rows,
                    Scratch& scratch);
+  void (*piece)(const PieceArgs& args);
   void (*attend)(const AttendArgs& args, const AttendTask& task, Scratch& scratch);
   void (*score)(const TileArgs& args);
   // Runs multiply-adds on registers, returns FLOP done.

@@ -14,6 +14,7 @@ using Bf16 = std::uint16_t;
 #include "device/cpu/kernels/math.h"
 #include "device/cpu/kernels/rows.h"
 #include "device/cpu/kernels/product.h"
+#include "device/cpu/kernels/piece.h"
 #include "device/cpu/kernels/attend.h"
 #include "device/cpu/kernels/score.h"
 #include "device/cpu/kernels/burn.h"
@@ -22,8 +23,8 @@ using Bf16 = std::uint16_t;
 }  // namespace
 
 const Kernels& kernels_avx2() {
-  static const Kernels table{Isa::avx2, convert,  embed,           norm,  rope,          gate,
-                             finish,    multiply, attend<WordF32>, score, burn<WordF32>, burn<WordF32>};
+  static const Kernels table{Isa::avx2, convert,        embed,           norm,  rope,          gate,         finish,
+                             multiply,  piece<WordF32>, attend<WordF32>, score, burn<WordF32>, burn<WordF32>};
   return table;
 }
 

@@ -15,6 +15,7 @@ using Bf16 = std::uint16_t;
 #include "device/cpu/kernels/rows.h"
 #include "device/cpu/kernels/product.h"
 #include "device/cpu/kernels/word_bf16.h"
+#include "device/cpu/kernels/piece.h"
 #include "device/cpu/kernels/attend.h"
 #include "device/cpu/kernels/score.h"
 #include "device/cpu/kernels/burn.h"
@@ -23,8 +24,9 @@ using Bf16 = std::uint16_t;
 }  // namespace
 
 const Kernels& kernels_avx512_bf16() {
-  static const Kernels table{Isa::avx512_bf16, convert,          embed, norm,          rope,          gate, finish,
-                             multiply,         attend<WordBf16>, score, burn<WordF32>, burn<WordBf16>};
+  static const Kernels table{
+      Isa::avx512_bf16, convert,          embed, norm,          rope,          gate, finish, multiply,
+      piece<WordBf16>,  attend<WordBf16>, score, burn<WordF32>, burn<WordBf16>};
   return table;
 }
 

@@ -170,29 +170,31 @@ DType Products::held(DType dtype) const {
   return kernels_.isa == Isa::avx512_bf16 ? dtype : DType::f32;
 }
 
-std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype, std::int64_t tile_columns) {
+Tensor Products::rounded(const Tensor& matrix, DType dtype, Buffer& copy) const {
   if (dtype != DType::f32 && dtype != DType::bf16)
     base::fail(base::Exit::internal, fmt::format("weights are packed as f32 or bf16, not {}", tensor::name_of(dtype)));
+  if (matrix.dtype == held(dtype) && (matrix.dtype == DType::bf16 || dtype == DType::f32)) return matrix;
+  copy = tensor::host_buffer(matrix.elements() * tensor::size_of(held(dtype)));
+  const Tensor rounded = tensor::matrix(copy.data(), held(dtype), matrix.rows, matrix.columns);
+  parallel_rows(crew_, matrix.rows, static_cast<double>(matrix.columns), [&](std::int64_t first, std::int64_t last) {
+    if (rounded.dtype == DType::bf16) {
+      convert_rows(matrix, dtype, rounded.as<std::uint16_t>(), first, last);
+    } else {
+      convert_rows(matrix, dtype, rounded.as<float>(), first, last);
+    }
+  });
+  return rounded;
+}
+
+std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype, std::int64_t tile_columns) {
+  Buffer converted;
+  const Tensor from = rounded(matrix, dtype, converted);
   const std::int64_t outputs = matrix.rows, inputs = matrix.columns;
   const memory::desc any({inputs, outputs}, type_of(held(dtype)), memory::format_tag::any);
   const dnnl::matmul::desc description(dense(64, inputs, held(dtype)), any, dense(64, outputs, DType::f32));
   const memory::desc layout =
       plain() ? dense(inputs, outputs, DType::f32) : dnnl::matmul::primitive_desc(description, engine_).weights_desc();
   Buffer data = tensor::host_buffer(static_cast<std::int64_t>(layout.get_size()));
-
-  Tensor from = matrix;
-  Buffer converted;
-  if (matrix.dtype != held(dtype) || (matrix.dtype == DType::f32 && dtype == DType::bf16)) {
-    converted = tensor::host_buffer(outputs * inputs * tensor::size_of(held(dtype)));
-    from = tensor::matrix(converted.data(), held(dtype), outputs, inputs);
-    parallel_rows(crew_, outputs, static_cast<double>(inputs), [&](std::int64_t first, std::int64_t last) {
-      if (from.dtype == DType::bf16) {
-        convert_rows(matrix, dtype, from.as<std::uint16_t>(), first, last);
-      } else {
-        convert_rows(matrix, dtype, from.as<float>(), first, last);
-      }
-    });
-  }
   memory source({{inputs, outputs}, type_of(from.dtype), {1, from.stride}}, engine_, from.data);
   memory packed(layout, engine_, data.data());
   dnnl::stream stream(engine_);

@@ -96,6 +96,8 @@ class Products {
  public:
   Products(const Kernels& kernels, Crew& crew);
 
+  // A matrix's numbers as weights of this dtype hold them: the matrix itself, or a copy in `copy`.
+  Tensor rounded(const Tensor& matrix, DType dtype, Buffer& copy) const;
   // Tiles of `tile_columns`, a multiple of 64.
   std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype, std::int64_t tile_columns);
   // Rows of one product call of `rows`.
