@@ -34,7 +34,7 @@ class Workbench {
   Tensor values(DType dtype, std::int64_t rows, std::int64_t columns, float scale = 1);
   template <class Value>
   Tensor integers(std::int64_t columns, const Value& value);
-  std::unique_ptr<Weight> weight(std::int64_t outputs, std::int64_t inputs);
+  std::unique_ptr<Weight> weight(std::int64_t outputs, std::int64_t inputs, bool pieces);
 
   template <class Body>
   void step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body);
@@ -83,13 +83,15 @@ Tensor Workbench::integers(std::int64_t columns, const Value& value) {
   return there;
 }
 
-std::unique_ptr<Weight> Workbench::weight(std::int64_t outputs, std::int64_t inputs) {
+std::unique_ptr<Weight> Workbench::weight(std::int64_t outputs, std::int64_t inputs, bool pieces) {
+  std::vector<std::int64_t> cuts;
+  for (std::int64_t i = 0; pieces && i <= 8; ++i) cuts.push_back(inputs * i / 8);
   const Tensor matrix = values(dtype_, outputs, inputs, 0.05f);
   const Buffer host = tensor::host_buffer(outputs * inputs * tensor::size_of(dtype_));
   const Tensor copy = tensor::matrix(host.data(), dtype_, outputs, inputs);
   device_.download(matrix, copy);
   buffers_.pop_back();
-  return device_.pack(copy, dtype_);
+  return device_.pack(copy, dtype_, cuts);
 }
 
 template <class Body>
@@ -108,9 +110,11 @@ void Workbench::step(const char* name, std::int64_t calls, double flop, double b
   report_.rows.push_back({name, calls, taken[taken.size() / 2], flop, bytes, 0});
 }
 
+// Products that add to the residual stream are in eight pieces of their inputs, as in a job whose bits do not depend on
+// the ranks that share a layer.
 void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inputs, bool accumulate) {
   const std::size_t mark = buffers_.size();
-  const std::unique_ptr<Weight> matrix = weight(outputs, inputs);
+  const std::unique_ptr<Weight> matrix = weight(outputs, inputs, accumulate);
   const Tensor x = values(dtype_, shape_.tokens, inputs),
                out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
   step(name, shape_.layers, 2.0 * static_cast<double>(x.elements()) * static_cast<double>(outputs),
@@ -127,6 +131,9 @@ void Workbench::rows_steps() {
   const Tensor gain = values(DType::f32, 1, shape_.width),
                ids = integers(tokens, [&](auto t) { return t * 7919 % table.rows; });
   step("embed", 1, 0, bytes_of(normed) + bytes_of(residual), [&] { device_.embed(ids, table, 0, residual); });
+  // Only where ranks share a layer: no call of it in this batch.
+  const Tensor sum = values(DType::f32, tokens, shape_.width);
+  step("add", 0, 0, bytes_of(sum) + 2 * bytes_of(residual), [&] { device_.add(sum, {}, residual); });
   step("norm", 2 * shape_.layers + 1, 0, bytes_of(normed) + bytes_of(residual),
        [&] { device_.norm(residual, {}, gain, 1e-5f, normed); });
 
@@ -161,16 +168,29 @@ void Workbench::attend_step() {
   buffers_.resize(mark);
 }
 
+// As a job asks: ranks and entropies, the vocabulary in segments.
 void Workbench::score_step() {
   const std::size_t mark = buffers_.size();
-  const std::unique_ptr<Weight> head = weight(shape_.vocabulary, shape_.width);
-  const Tensor hidden = values(dtype_, shape_.tokens, shape_.width), logprob = values(DType::f32, 1, shape_.tokens);
-  const Tensor targets = integers(shape_.tokens, [&](auto t) { return t * 104729 % shape_.vocabulary; });
-  device_.reserve(shape_.tokens, shape_.tokens, 0);
+  const std::int64_t rows = shape_.tokens;
+  const std::unique_ptr<Weight> head = weight(shape_.vocabulary, shape_.width, false);
+  const Tensor hidden = values(dtype_, rows, shape_.width), expected = values(DType::f32, 1, rows);
+  const Tensor targets = integers(rows, [&](auto t) { return t * 104729 % shape_.vocabulary; });
+  const ScoreParts parts{.reference = values(DType::f32, vocabulary_segments, rows),
+                         .sum = values(DType::f32, vocabulary_segments, rows),
+                         .weighted = values(DType::f32, vocabulary_segments, rows),
+                         .above = integers(rows, [](auto) { return 0; }),
+                         .found = values(DType::f32, 1, rows),
+                         .top_id = {},
+                         .top_logit = {}};
+  device_.reserve(rows, rows, 0);
+  step("target_logits", 1, 0, 2 * bytes_of(hidden),
+       [&] { device_.target_logits(hidden, *head, targets, 0, expected); });
+  const auto cuts = vocabulary_cuts(shape_.vocabulary);
   const ScoreTime before = device_.score_time();
   step("score", 1, 2.0 * static_cast<double>(hidden.elements()) * static_cast<double>(shape_.vocabulary),
        bytes_of(hidden) + static_cast<double>(head->bytes()), [&] {
-         device_.score(hidden, *head, targets, {logprob, {}, {}, {}, {}});
+         device_.score(hidden, *head, {.targets = targets, .first_id = 0, .cuts = cuts, .target_logits = expected},
+                       parts);
        });
   const ScoreTime after = device_.score_time();
   report_.score_product_seconds =

@@ -1,5 +1,5 @@
-// Prints each device step's speed at a model's shape: device_bench [1b|small|tiny] [bf16|f32] [threads] [seconds per
-// step]
+// Prints each device step's speed at a model's shape: device_bench [1b|small|stories260k|tiny] [bf16|f32] [threads]
+// [seconds per step]
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -15,6 +15,7 @@ using thresher::device::BenchShape;
 const std::map<std::string, BenchShape> shapes = {
     {"1b", {16, 2048, 8192, 32, 8, 64, 128256, 2048, 512}},
     {"small", {6, 288, 768, 6, 6, 48, 32000, 2048, 512}},
+    {"stories260k", {5, 64, 172, 8, 4, 8, 512, 1024, 200}},
     {"tiny", {4, 128, 352, 4, 4, 32, 4096, 1024, 100}},
 };
 

@@ -109,7 +109,7 @@ void check_pieces(Device& device) {
                        {0, 96, 192, 224, 256, 288, 384, 480, 520}};
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const Cuts& cuts : sets)
-      for (const std::int64_t outputs : {1, 17, 64, 300})
+      for (const std::int64_t outputs : {1, 64, 300})
         for (const std::int64_t rows : {1, 7, 130}) {
           check_case(device, {rows, outputs, cuts, dtype, DType::f32, false, false});
           if (rows == 7) check_case(device, {rows, outputs, cuts, dtype, DType::f32, false, true});
@@ -122,10 +122,9 @@ void check_pieces(Device& device) {
 void check_columns(Device& device) {
   const std::vector<Cuts> splits{{0, 1, 17, 63, 300}, {0, 64, 128, 192, 256, 300}, {0, 0, 299, 300}, {0, 37, 150, 300}};
   for (const DType dtype : {DType::f32, DType::bf16})
-    for (const std::int64_t inputs : {7, 24, 172, 520, 2048})
-      for (const std::int64_t rows : {1, 33, 300})
+    for (const std::int64_t inputs : {7, 172, 520, 2048})
+      for (const std::int64_t rows : {1, 160})
         for (const bool pieces : {false, true}) {
-          if (inputs == 2048 && rows == 300) continue;
           std::vector<float> matrix = random_matrix(3, 300 * inputs, 0.2f);
           const Tensor whole = tensor::matrix(matrix.data(), DType::f32, 300, inputs);
           const Cuts cuts = pieces ? even_cuts(inputs) : Cuts{};

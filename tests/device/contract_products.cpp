@@ -9,6 +9,7 @@ struct Case {
   DType dtype, out;
   bool bias, accumulate;
   std::int64_t margin;
+  std::vector<std::int64_t> cuts = {};
 };
 
 void check_product(Device& device, const Case& c) {
@@ -29,7 +30,7 @@ void check_product(Device& device, const Case& c) {
   std::vector<float> host(static_cast<std::size_t>(c.outputs * c.inputs));
   for (std::int64_t i = 0; i < c.outputs * c.inputs; ++i)
     host[static_cast<std::size_t>(i)] = static_cast<float>(matrix.at(i / c.inputs, i % c.inputs));
-  const auto weight = device.pack(tensor::matrix(host.data(), DType::f32, c.outputs, c.inputs), c.dtype);
+  const auto weight = device.pack(tensor::matrix(host.data(), DType::f32, c.outputs, c.inputs), c.dtype, c.cuts);
   BOOST_TEST(weight->outputs() == c.outputs);
   BOOST_TEST(weight->inputs() == c.inputs);
   device.reserve(c.rows, c.rows, 0);
@@ -57,6 +58,15 @@ void check_matmul(Device& device) {
         check_product(device, {rows, 288, 96, dtype, DType::f32, false, true, margin});
         check_product(device, {rows, 7, 33, dtype, DType::f32, true, true, margin});
       }
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const std::int64_t margin : {0, 8}) {
+      check_product(device, {33, 300, 130, dtype, dtype, true, false, margin, {0, 20, 41, 41, 300}});
+      check_product(device, {33, 600, 70, dtype, DType::f32, true, true, margin, {0, 250, 600}});
+      check_product(device, {7, 24, 17, dtype, DType::f32, false, true, margin, {0, 24}});
+      check_product(device, {70, 0, 17, dtype, DType::f32, true, true, margin});
+      check_product(device, {70, 0, 17, dtype, dtype, false, false, margin, {0, 0, 0}});
+      check_product(device, {70, 40, 0, dtype, dtype, false, false, margin});
+    }
   check_product(device, {40, 1024, 2100, DType::bf16, DType::bf16, false, false, 0});
   check_product(device, {300, 130, 64, DType::f32, DType::f32, false, true, 0});
 }

@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(bench_accounts_for_every_step) {
   const BenchReport report = bench_steps(*cpu, shape, DType::bf16, 0.001);
   double layers = 2.0 * 70 * (64.0 * 128 + 64.0 * 64 + 3 * 64.0 * 96) + 4.0 * 64 * attended_pairs({32, 32, 6}, 0);
   BOOST_TEST(report.flop() == 2 * layers + 2.0 * 70 * 64 * 300);
-  BOOST_TEST(report.rows.size() == 10);
+  BOOST_TEST(report.rows.size() == 12);
   for (const BenchRow& row : report.rows) BOOST_TEST(row.seconds > 0, row.step);
   BOOST_TEST(report.product_seconds() < report.seconds());
   BOOST_TEST(report.peak > 0);
