@@ -26,7 +26,8 @@ std::int64_t take_suffix(std::string_view& text) {
   return std::int64_t{1} << (10 * (at + 1));
 }
 
-// As a POSIX shell reads it back.
+}  // namespace
+
 std::string quoted(const std::string& word) {
   constexpr std::string_view plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=./,:@%+";
   if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
@@ -40,8 +41,6 @@ std::string quoted(const std::string& word) {
   }
   return result + "'";
 }
-
-}  // namespace
 
 bool Arguments::flag(std::string_view name) {
   constexpr std::string_view names[] = {"on", "true", "yes", "1", "off", "false", "no", "0"};

@@ -91,6 +91,9 @@ class Arguments {
 // `finish`. Throws base::Error (no_input) when the job file cannot be read.
 Arguments parse(const Command& command, std::span<const std::string> arguments);
 
+// A word as a POSIX shell reads it back.
+std::string quoted(const std::string& word);
+
 // The known name nearest to a mistyped one, empty if none is near.
 std::string nearest(std::string_view name, std::span<const std::string> known);
 

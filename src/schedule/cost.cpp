@@ -202,6 +202,21 @@ void add_ends(const Demand& demand, const StageClock& clock, Cost& cost) {
   cost.tail = std::max(1 - shards / std::ceil(shards), std::min(0.5, 0.5 / shards));
 }
 
+// Every replica reads the model, or the first one does and passes it on along a binomial tree: whatever is sooner.
+double load_seconds(const Machine& machine, const Cost& cost) {
+  double model = 0, part = 0;
+  for (const StageCost& stage : cost.stages) {
+    model += stage.memory.weights * cost.layout.shards;
+    part = std::max(part, stage.memory.weights);
+  }
+  const double replicas = cost.layout.data, all = model * replicas;
+  const double each = std::max(all / machine.storage_read, all / cost.nodes / machine.storage_read_node);
+  const double nodes = std::max(1.0, std::floor(cost.nodes / replicas));  // of one replica
+  const double first = std::max(model / machine.storage_read, model / nodes / machine.storage_read_node);
+  const Link& link = cost.nodes > 1 ? machine.between : machine.inside;
+  return std::min(each, first + std::ceil(std::log2(replicas)) * (link.latency + part / link.bandwidth));
+}
+
 void add_totals(const Demand& demand, const Machine& machine, const StageClock& clock, Cost& cost) {
   const double replica = clock.scored() / cost.batch_seconds;
   cost.tokens_per_second = cost.layout.data * replica * (1 - cost.fill) * (1 - cost.tail);
@@ -212,10 +227,7 @@ void add_totals(const Demand& demand, const Machine& machine, const StageClock& 
     cost.tokens_per_second = std::min(cost.tokens_per_second, cost.output_limit);
   }
   cost.seconds = demand.load.scored / cost.tokens_per_second;
-  double weights = 0;
-  for (const StageCost& stage : cost.stages) weights += stage.memory.weights * cost.layout.shards;
-  const double all = weights * cost.layout.data;
-  cost.load_seconds = std::max(all / machine.storage_read, all / cost.nodes / machine.storage_read_node);
+  cost.load_seconds = load_seconds(machine, cost);
   const double devices = machine.shared_cores() ? 1.0 * cost.nodes * machine.devices : cost.layout.ranks();
   const double busy = cost.seconds + cost.load_seconds;
   cost.joules = busy * (devices * machine.device_watts + cost.nodes * machine.node_watts);

@@ -9,6 +9,7 @@ namespace thresher::app {
 
 Command import_command();
 Command score_command();
+Command plan_command();
 Command export_command();
 Command inspect_command();
 Command verify_command();
