@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kill -9 of a random rank, or of everything, at random moments; the same command on other ranks finishes the job, and
+"""kill -9 of a random rank, or of everything, at random moments; the same command on another layout finishes the job, and
 the results have the bytes of an undisturbed run. THRESHER_SEED repeats a failure."""
 import os
 import random
@@ -32,20 +32,24 @@ def kill(process):
         pass
 
 
-class Kill(ProgramTest):
-    def command(self, run, ranks):
-        return ['mpirun', '-n', str(ranks), THRESHER, 'score', '--model', str(MODEL), '--corpus',
-                str(self.folder / 'corpus.h5'), '--output', str(run), '--per-token', '--shard-documents', '8',
-                '--threads', '1', '--dtype', 'f32']
+LAYOUTS = {'dp=1': 1, 'dp=2': 2, 'dp=3': 3, 'dp=4': 4, 'pp=2': 2, 'tp=2': 2, 'pp=3': 3, 'dp=2,pp=2': 4, 'pp=2,tp=2': 4,
+           'dp=2,tp=2': 4}
 
-    def finish(self, run, ranks):
-        done = subprocess.run(self.command(run, ranks), capture_output=True, text=True, timeout=300, check=False)
+
+class Kill(ProgramTest):
+    def command(self, run, layout):
+        return ['mpirun', '-n', str(LAYOUTS[layout]), THRESHER, 'score', '--model', str(MODEL), '--corpus',
+                str(self.folder / 'corpus.h5'), '--output', str(run), '--per-token', '--shard-documents', '8',
+                '--threads', '1', '--dtype', 'f32', '--layout', layout]
+
+    def finish(self, run, layout):
+        done = subprocess.run(self.command(run, layout), capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return (run / 'results.h5').read_bytes()
 
-    def disturb(self, run, ranks, moment, draw):
+    def disturb(self, run, layout, moment, draw):
         """Starts the job, kills one rank or all processes after `moment` seconds. True if something was killed."""
-        with subprocess.Popen(self.command(run, ranks), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
+        with subprocess.Popen(self.command(run, layout), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
             end = time.monotonic() + moment
             while time.monotonic() < end and job.poll() is None:
                 time.sleep(0.005)
@@ -69,18 +73,18 @@ class Kill(ProgramTest):
         subprocess.run([THRESHER, 'import', '--input', texts, '--output', self.folder / 'corpus.h5'], check=True,
                        capture_output=True)
         start = time.monotonic()
-        undisturbed = self.finish(self.folder / 'undisturbed', 2)
+        undisturbed = self.finish(self.folder / 'undisturbed', 'dp=2')
         seconds = time.monotonic() - start
         run, killed, attempts = self.folder / 'run-0', 0, 0
         while killed < 10 and attempts < 60:
             attempts += 1
-            if self.disturb(run, draw.randint(1, 4), draw.uniform(0.1, 1.1) * seconds, draw):
+            if self.disturb(run, draw.choice(list(LAYOUTS)), draw.uniform(0.1, 1.1) * seconds, draw):
                 killed += 1
             if (run / '_SUCCESS').exists() or draw.random() < 0.3:
-                self.assertEqual(self.finish(run, draw.randint(1, 4)), undisturbed, f'seed {seed}')
+                self.assertEqual(self.finish(run, draw.choice(list(LAYOUTS))), undisturbed, f'seed {seed}')
                 run = self.folder / f'run-{attempts}'
         self.assertEqual(killed, 10)
-        self.assertEqual(self.finish(run, draw.randint(1, 4)), undisturbed, f'seed {seed}')
+        self.assertEqual(self.finish(run, draw.choice(list(LAYOUTS))), undisturbed, f'seed {seed}')
         left = [p.name for p in (run / 'parts').iterdir() if not p.name.startswith('part-') or p.suffix != '.h5']
         self.assertEqual(left, [], 'attempts of killed ranks')
 

@@ -28,6 +28,7 @@ BOOST_AUTO_TEST_CASE(a_rank_that_is_not_heard_is_named) {
   for (double now = 101; now < 150; ++now) {
     one.activities.scorer.tick();
     watch.heard(0, one.pulse(), now);
+    two.activities.scorer.tick();
     if (now < 105) watch.heard(1, two.pulse(), now);
     const auto verdict = watch.check(now);
     BOOST_TEST(verdict.has_value() == (now > 144));
