@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <mpi.h>
 
+#include <bit>
 #include <chrono>
 #include <clocale>
 #include <csignal>
@@ -16,6 +17,7 @@
 
 #include "app/help.h"
 #include "thresher/base/log.h"
+#include "thresher/comm/ending.h"
 
 namespace thresher::app {
 namespace {
@@ -23,7 +25,9 @@ namespace {
 using base::Exit;
 
 // How long the other ranks may take to fail in the same way.
-constexpr std::chrono::seconds together{10};
+constexpr std::chrono::seconds together{5};
+// How long MPI_Abort may take to end other ranks.
+constexpr std::chrono::seconds turn{1};
 
 // The value of an environment variable as a number, 0 if there is none.
 int number_in_environment(const char* name) {
@@ -83,17 +87,13 @@ void check_launcher(int ranks) {
   }
 }
 
-// True if all ranks get here within `together`.
-bool all_ranks_fail() {
-  MPI_Request request;
-  MPI_Ibarrier(MPI_COMM_WORLD, &request);
-  const auto end = std::chrono::steady_clock::now() + together;
-  int done = 0;
-  while (done == 0 && std::chrono::steady_clock::now() < end) {
-    MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-    if (done == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return done != 0;
+// After an error that other ranks may not share, or may not be able to: ends all of them, in words that one rank
+// prints, the first of those that can. MPI_Abort reaches the others before it is their turn.
+[[noreturn]] void end_all(int rank, const Failure& failure) {
+  std::this_thread::sleep_for(turn * std::bit_width(static_cast<unsigned>(rank)));
+  print_error(failure.message);
+  MPI_Abort(MPI_COMM_WORLD, static_cast<int>(failure.code));
+  std::abort();  // MPI_Abort does not return
 }
 
 Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
@@ -116,9 +116,8 @@ Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
     code = command.run(arguments, {*comm, *mailbox});
   } catch (...) {
     const Failure failure = current_failure();
-    const bool alike = all_ranks_fail();
-    if (!alike || rank == 0) print_error(failure.message);
-    if (!alike) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(failure.code));
+    if (!comm::all_leave(together)) end_all(rank, failure);
+    if (rank == 0) print_error(failure.message);
     code = failure.code;
   }
   mailbox.reset();

@@ -76,6 +76,7 @@ class Run {
   std::unique_ptr<store::RunDirectory> directory_;  // rank zero
   Survey survey_;
   std::vector<std::string> hosts_;
+  std::vector<std::string> names_;  // of the ranks, for messages
   std::optional<comm::Grid> grid_;
   Activities activities_;
   std::unique_ptr<Setup> setup_;
@@ -98,7 +99,7 @@ void Run::guarded(const Work& work) {
 }
 
 void Run::open() {
-  agree(world_.comm, [&] {
+  agree(world_.comm, names_, [&] {
     if (!leads_) return;
     directory_ = std::make_unique<store::RunDirectory>(base::real_files(), job_.output);
     if (job_.fresh) directory_->clear();
@@ -112,8 +113,9 @@ void Run::open() {
   grid_.emplace(world_.comm, layout, hosts_);
   outcome_.places = grid_->placement().places;
   outcome_.layout = layout;
-  monitor_ = std::make_unique<Monitor>(world_, rank_names(), activities_, job_.watchdog);
-  agree(world_.comm, [&] {
+  names_ = rank_names();
+  monitor_ = std::make_unique<Monitor>(world_, names_, activities_, job_.watchdog);
+  agree(world_.comm, names_, [&] {
     const int rank = world_.comm.rank();
     base::log().open(rank, leads_, (job_.output / "logs" / fmt::format("rank-{:05}.log", rank)).string());
   });
@@ -151,7 +153,7 @@ void Run::load() {
   const bool broadcast = load_by_broadcast();
   const Seat seat{*grid_, static_cast<int>(local), broadcast ? &grid_->peers() : nullptr};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
-  agree(world_.comm, [&] {
+  agree(world_.comm, names_, [&] {
     if (broadcast)
       guarded(build);
     else
@@ -168,7 +170,7 @@ void Run::load() {
 std::string Run::model_identity() {
   const auto contents = grid_->replica().all_gather(setup_->transformer().load_report().contents);
   std::string identity;
-  agree(world_.comm, [&] {
+  agree(world_.comm, names_, [&] {
     if (grid_->replica().rank() == 0)
       identity = model::identity(base::real_files(), job_.model, setup_->config(), contents).hex();
   });
@@ -182,7 +184,7 @@ void Run::settle() {
   std::string identity;
   for (const auto& [name, value] : values) identity += name + " " + value + "\n";
   const auto identities = world_.comm.all_gather(identity);
-  agree(world_.comm, [&] {
+  agree(world_.comm, names_, [&] {
     for (std::size_t rank = 0; rank < identities.size(); ++rank)
       for (std::size_t at = 0, end = 0; at < identities[rank].size(); at = end + 1) {
         end = identities[rank].find('\n', at);
@@ -203,7 +205,7 @@ void Run::work() {
   Setup& setup = *setup_;
   activities_.scorer.begin(base::Doing::working, "measuring the machine");
   world_.comm.barrier();
-  metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds));
+  guarded([&] { metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds)); });
   setup.device().reset();
   setup.device().before_steps([&] {
     activities_.scorer.tick();
@@ -316,7 +318,7 @@ base::Exit Run::conclude() {
   for (const std::string& rank : world_.comm.all_gather(metrics_.encode()))
     outcome_.ranks.push_back(base::Metrics::decode(rank));
   base::Exit code = base::Exit::ok;
-  agree(world_.comm, [&] {
+  agree(world_.comm, names_, [&] {
     if (!leads_) return;
     const base::During during(activities_.scorer, base::Doing::working, "publishing the results");
     const bool done_before = directory_->succeeded() && std::count(committed_.begin(), committed_.end(), false) == 0;

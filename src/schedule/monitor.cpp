@@ -42,8 +42,9 @@ Monitor::~Monitor() {
 }
 
 void Monitor::fail(const base::Error& error) {
+  const bool nameless = world_.comm.size() == 1 || !is_of_one_rank(error.code());
   const base::Error named(
-      error.code(), world_.comm.size() == 1
+      error.code(), nameless
                         ? std::string(error.what())
                         : fmt::format("{}: {}", names_[static_cast<std::size_t>(world_.comm.rank())], error.what()));
   if (world_.comm.size() == 1) return comm::cancel(named);

@@ -68,6 +68,11 @@ inline base::Error unpack_error(std::string_view message) {
   return {static_cast<base::Exit>(header.code), std::string(text)};
 }
 
+// Comes from a rank's machine, so that its name says where to look, rather than from what all ranks were told.
+inline bool is_of_one_rank(base::Exit code) {
+  return code != base::Exit::usage && code != base::Exit::config && code != base::Exit::again;
+}
+
 // Runs `work`; whatever it throws becomes a base::Error.
 template <class Work>
 void as_error(const Work& work) {
