@@ -8,6 +8,7 @@
 #include "store/master.h"
 #include "store/part_file.h"
 #include "store/results.h"
+#include "store/seal.h"
 #include "thresher/base/check.h"
 #include "thresher/store/export.h"
 #include "thresher/store/result.h"
@@ -92,6 +93,7 @@ bool is_part(const base::Path& path, std::int64_t bytes) {
 std::string describe_hdf5(const base::Path& path) {
   const std::int64_t bytes = base::real_files().open(path)->size();
   if (!is_part(path, bytes)) {
+    check_seal(base::real_files(), path);
     const hdf5::InputFile file(path);
     return describe(file, bytes, is_master(file) ? path : base::Path());
   }

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "store/hdf5.h"
+#include "store/seal.h"
 
 namespace thresher::store::hdf5 {
 namespace {
@@ -266,22 +267,22 @@ ColumnWriter::ColumnWriter(base::FileSystem& files, base::Path path, FilePlan pl
   const Memory memory(::memfd_create("thresher", MFD_CLOEXEC));
   if (!memory) base::fail_errno(Exit::os, "cannot create a file in memory", errno);
   std::vector<Extent> extents = lay_out(memory, plan_);
-  const std::int64_t size = ::lseek(memory.raw(), 0, SEEK_END);
+  size_ = ::lseek(memory.raw(), 0, SEEK_END);
   const base::Path directory = path_.parent_path().empty() ? base::Path(".") : path_.parent_path();
-  if (const std::int64_t free = files_.free_bytes(directory); free < size) {
+  if (const std::int64_t free = files_.free_bytes(directory); free < size_) {
     fail(Exit::io,
          fmt::format("cannot write {}: it needs {} bytes, {} are free: make room and run the same command again",
-                     path_.string(), size, free));
+                     path_.string(), size_, free));
   }
   for (const Extent& extent : extents) columns_.push_back({extent.offset, 0, {}});
   file_ = files_.create(temporary_);
   try {
-    file_->resize(size);
+    file_->resize(size_);
     std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
-    extents.push_back({size, 0});
+    extents.push_back({size_, 0});
     std::int64_t at = 0;
     for (const Extent& extent : extents) {  // what lies between the data is the library's own
-      if (extent.bytes == 0 && extent.offset != size) continue;
+      if (extent.bytes == 0 && extent.offset != size_) continue;
       const std::string bytes = bytes_of(memory, at, extent.offset);
       file_->write_at(at, std::as_bytes(std::span(bytes)));
       at = extent.offset + extent.bytes;
@@ -342,6 +343,10 @@ void ColumnWriter::publish() {
       fail(Exit::internal, fmt::format("{}: {} bytes, expected {}", plan_.columns[i].name, columns_[i].written,
                                        plan_.columns[i].bytes()));
     }
+  }
+  if (plan_.sealed) {
+    const std::string seal = seal_of(*files_.open(temporary_), size_);
+    file_->write_at(size_, std::as_bytes(std::span(seal)));
   }
   file_->sync();
   files_.rename(temporary_, path_);

@@ -45,6 +45,7 @@ struct FilePlan {
   std::vector<ColumnPlan> columns;
   std::vector<std::string> sources{};                           // files of the virtual datasets, relative to this one
   std::vector<std::pair<std::string, std::int64_t>> numbers{};  // attributes
+  bool sealed = false;                                          // ColumnWriter puts a seal (seal.h) at the end
 };
 
 // The complete file in memory; data[i] holds the bytes of columns[i].
@@ -83,6 +84,7 @@ class ColumnWriter {
   base::Path path_, temporary_;
   FilePlan plan_;
   std::unique_ptr<base::WriteFile> file_;
+  std::int64_t size_ = 0;  // of the file, without the seal
   std::vector<Column> columns_;
 };
 

@@ -36,6 +36,7 @@ void plan_master(hdf5::FilePlan& file, const std::vector<PartInfo>& parts, const
     column.source_rows = column.name.starts_with("/token/") ? tokens : rows;
   }
   const auto count = static_cast<std::int64_t>(parts.size());
+  file.sealed = true;
   file.numbers.emplace_back(master_version_name, newest_master_version);
   file.columns.push_back(
       {"/parts/name", Kind::text, count, static_cast<std::int64_t>(part_name(count).size()), false, {}});

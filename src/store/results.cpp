@@ -7,6 +7,7 @@
 
 #include "store/master.h"
 #include "store/part_file.h"
+#include "store/seal.h"
 #include "thresher/base/check.h"
 
 namespace thresher::store {
@@ -18,8 +19,11 @@ using base::fail;
 constexpr std::int64_t newest_version = 1;
 
 hdf5::InputFile open_results(const base::Path& path) {
+  const bool sealed = check_seal(base::real_files(), path);
   hdf5::InputFile file(path);
   expect_format(file, "thresher-results", newest_version);
+  if (!sealed && is_master(file))
+    fail(Exit::data, file.name() + " does not end in its digest: it was cut or overwritten");
   return file;
 }
 

@@ -108,6 +108,17 @@ store::Plan sharded(store::Plan plan) {
   return plan;
 }
 
+void seal(const base::Path& results) {
+  base::FileSystem& files = base::real_files();
+  std::string bytes = base::read_all(files, results, 1 << 24);
+  const base::Digest digest = base::digest_of(bytes);
+  const auto size = static_cast<std::int64_t>(bytes.size());
+  bytes += std::string_view("THRSEAL\1", 8);
+  bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
+  bytes.append(reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size());
+  base::write_atomically(files, results, bytes);
+}
+
 bool says(const base::Error& error, base::Exit code, const std::vector<std::string>& words) {
   const std::string text = error.what();
   bool all = error.code() == code;

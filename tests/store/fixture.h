@@ -54,6 +54,9 @@ store::Totals small_run(base::FileSystem& files, const base::Path& directory, co
 // The plan with "output_mode" sharded.
 store::Plan sharded(store::Plan plan);
 
+// Puts the digest of sharded results behind HDF5 data that the library has changed, and so cut off.
+void seal(const base::Path& results);
+
 // True if the error has this code and its message holds every one of the words; else prints what it is.
 bool says(const base::Error& error, base::Exit code, const std::vector<std::string>& words);
 

@@ -112,6 +112,7 @@ void forged(const auto& change, const std::vector<std::string>& words) {
     Forgery forgery(runs.sharded());
     change(forgery, runs);
   }
+  tests::seal(runs.sharded());
   if (words.empty())
     BOOST_TEST(text_of(runs.sharded(), ExportFormat::csv) == before);
   else
@@ -257,6 +258,7 @@ BOOST_AUTO_TEST_CASE(newer_tables_are_refused) {
   BOOST_REQUIRE(H5Awrite(attribute, H5T_NATIVE_INT64, &version) >= 0);
   H5Aclose(attribute);
   H5Fclose(file);
+  tests::seal(runs.sharded());
   refused(runs.sharded(), {"version 2, this program reads 1 to 1"});
 }
 
@@ -272,6 +274,7 @@ BOOST_AUTO_TEST_CASE(a_table_that_cannot_be_is_refused) {
     BOOST_REQUIRE(H5Dwrite(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0);
     H5Dclose(dataset);
     H5Fclose(file);
+    tests::seal(runs.sharded());
     refused(runs.sharded(), words);
   };
   changed("rows", 1, 8, {"row 2 of /parts", "expected part-00000002.h5, documents from 15"});
@@ -280,6 +283,17 @@ BOOST_AUTO_TEST_CASE(a_table_that_cannot_be_is_refused) {
   changed("rows", 3, std::numeric_limits<std::int64_t>::max(), {"row 3 of /parts"});
   changed("first", 0, 1, {"row 0 of /parts"});
   changed("tokens", 0, 1, {"/token/id", "elements, expected"});
+}
+
+BOOST_AUTO_TEST_CASE(every_byte_of_the_table_counts) {
+  const Runs runs;
+  const std::string good = bytes_of(runs.sharded());
+  for (std::size_t at = 0; at < good.size(); at += 61) {
+    std::string flipped = good;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x11);
+    overwrite(runs.sharded(), flipped);
+    refused(runs.sharded(), {"results.h5", "digest"});
+  }
 }
 
 BOOST_AUTO_TEST_CASE(results_that_were_cut_are_refused) {
