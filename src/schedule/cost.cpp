@@ -13,6 +13,8 @@
 namespace thresher::schedule {
 namespace {
 
+constexpr std::int64_t cut_length = 512;  // tokens of a document: what jobs cut their stages by
+
 double as_double(std::int64_t value) {
   return static_cast<double>(value);
 }
@@ -168,7 +170,7 @@ StageCost stage_cost(const Demand& demand, const Machine& machine, const StageCl
     const Memory memory = memory_of(demand, machine, one);
     if (shard == 0 || time.total() > cost.time.total()) cost.time = time;
     if (shard == 0 || memory.total() > cost.memory.total()) cost.memory = memory;
-    cost.group_memory += memory.total() - memory.gather;
+    cost.shards.push_back(memory);
   }
   return cost;
 }
@@ -238,11 +240,16 @@ void add_totals(const Demand& demand, const Machine& machine, const StageClock& 
 double node_memory(const Cost& cost, const Layout& layout, const Placement& placement) {
   double sum = cost.stages.front().memory.gather;
   for (int rank = 0; rank < std::min(layout.ranks(), placement.ranks_per_node); ++rank)
-    sum += cost.stages[static_cast<std::size_t>(rank / layout.shards % layout.stages)].group_memory / layout.shards;
+    sum += cost.stages[static_cast<std::size_t>(rank / layout.shards % layout.stages)].group_memory() / layout.shards;
   return sum;
 }
 
 }  // namespace
+
+double StageCost::group_memory() const {
+  return std::accumulate(shards.begin(), shards.end(), 0.0,
+                         [](double sum, const Memory& shard) { return sum + shard.total() - shard.gather; });
+}
 
 double Cost::most_memory() const {
   double most = 0;
@@ -263,8 +270,7 @@ Cost cost_of(const Demand& demand, const Machine& machine, const Layout& layout)
   cost.groups_span_nodes = placement.groups_span;
   cost.batch_tokens = clock.tokens();
   cost.shards = shard_size(demand).count;
-  const auto length = static_cast<std::int64_t>(demand.load.length());
-  for (const model::Range& halves : model::cut_stages(demand.config, layout.stages, length)) {
+  for (const model::Range& halves : model::cut_stages(demand.config, layout.stages, cut_length)) {
     const RankPlace rank{.part = {.halves = halves, .shard = 0, .shards = layout.shards},
                          .threads = placement.threads,
                          .reads = halves.first == 0,

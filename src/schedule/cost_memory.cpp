@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "thresher/model/transformer.h"
 #include "thresher/schedule/plan.h"
 
 namespace thresher::schedule {
@@ -14,6 +15,10 @@ constexpr double parts_held = 4;    // posted and not committed
 constexpr double head_tile = 1024;  // columns of the vocabulary that a head's tile has
 constexpr double head_rows = 256;   // and rows
 constexpr double head_limit = 64.0 * 1024 * 1024;
+constexpr double mib = 1024.0 * 1024;
+constexpr double leader_base = 3 * mib;    // corpus, reader thread
+constexpr double zero_base = 6 * mib;      // coordinator, its thread, HDF5's buffers for writing
+constexpr double token_bytes = 250;        // of a tokenizer, for each token of its vocabulary, with its merges
 constexpr double thread_scratch = 0.72e6;  // attention's, of each thread
 
 double as_double(std::int64_t value) {
@@ -44,15 +49,12 @@ void add_weights(const Demand& demand, const model::Part& part, Memory& memory) 
 void add_activations(const Demand& demand, const Machine& machine, const RankPlace& place, Memory& memory) {
   const model::ModelConfig& config = demand.config;
   const double tokens = as_double(batch_tokens(demand, machine)), hidden = as_double(config.hidden);
-  const double held = element(demand.dtype), wide = machine.exchange_bytes;
-  const double queries = as_double(model::query_heads(place.part, config).count() * config.head_size),
-               keys = as_double(model::kv_heads(place.part, config).count() * config.head_size),
-               inner = as_double(model::inner(place.part, config).count());
-  const double block = hidden * held + std::max((queries + 2 * keys) * wide + queries * held, 3 * inner * held);
+  const double held = element(demand.dtype);
   const bool scores = model::scores(place.part, config);
-  const double head = scores ? hidden * held + 12 + 8 * demand.columns.top_k : 0;
-  memory.activations = tokens * (20 + hidden * wide + std::max(block, head));
-  memory.activations += std::max(demand.load.longest, 1.0) * as_double(config.head_size) * 8;
+  const auto longest = static_cast<std::int64_t>(std::max(1.0, demand.load.longest));
+  memory.activations = as_double(model::activation_bytes(
+      config, place.part, demand.dtype, {batch_tokens(demand, machine), longest, demand.columns.top_k}));
+  memory.activations += as_double(longest * config.head_size) * 8;
   if (!machine.shared_cores()) return;
   memory.activations += place.threads * thread_scratch;
   if (!scores) return;
@@ -98,7 +100,8 @@ double output_bytes(const Demand& demand) {
 
 Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& place) {
   Memory memory;
-  memory.base = as_double(machine.base_memory);
+  memory.base = as_double(machine.base_memory) +
+                (place.reads ? leader_base + token_bytes * as_double(demand.config.vocabulary) : 0);
   add_weights(demand, place.part, memory);
   add_activations(demand, machine, place, memory);
   const bool first = model::embeds(place.part), last = model::scores(place.part, demand.config);
@@ -110,7 +113,7 @@ Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& 
   // Text or ids, a score for each token, and the columns asked for.
   if (place.reads) memory.rows = shards_held * (shard.bytes + shard.tokens * 8) + parts_held * part;
   if (place.reads) memory.rows += shards_held * shard.tokens * bytes_per_token(demand.columns);
-  memory.gather = place.gathers * parts_held * part;
+  if (place.gathers > 0) memory.gather = zero_base + place.gathers * parts_held * part;
   return memory;
 }
 

@@ -10,7 +10,7 @@ struct RankPlace {
   model::Part part;
   int threads = 1;
   bool reads = false;  // takes leases and reads documents
-  int gathers = 0;     // replicas whose parts wait on this rank
+  int gathers = 0;     // rank zero: replicas whose parts wait there
 };
 
 std::int64_t batch_tokens(const Demand& demand, const Machine& machine);

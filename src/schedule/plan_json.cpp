@@ -15,6 +15,8 @@ Json memory_json(const Memory& memory) {
 
 Json stage_json(const StageCost& stage) {
   const StageTime& time = stage.time;
+  Json shards = Json::array();
+  for (const Memory& shard : stage.shards) shards.push_back({{"total", shard.total()}, {"gather", shard.gather}});
   return {{"halves", {stage.halves.first, stage.halves.last}},
           {"seconds",
            {{"total", time.total()},
@@ -24,7 +26,8 @@ Json stage_json(const StageCost& stage) {
             {"head", time.head},
             {"reduce", time.reduce},
             {"boundary", time.boundary}}},
-          {"memory", memory_json(stage.memory)}};
+          {"memory", memory_json(stage.memory)},
+          {"shards", shards}};
 }
 
 Json layout_json(const Candidate& one) {

@@ -52,10 +52,11 @@ struct Event {
 };
 
 struct Replica {
-  std::deque<Dealt> leases;  // dealt and not begun
-  std::int64_t next = 0, end = 0;
+  std::deque<Dealt> leases;        // dealt and not begun
+  std::int64_t next = 0, end = 0;  // shards of the begun one that are not read
+  bool over = false;               // there are no more leases
+  std::deque<std::int64_t> ready;  // read; the last one of more than `shards_ahead` blocks the reader
   int in_flight = 0;
-  bool asked = false, over = false;
   bool scoring = false;
   std::int64_t held = -1;  // a scored shard that waits for a credit
   double idle_since = 0, last_done = 0;
@@ -97,6 +98,7 @@ class Simulation {
   void handle(const Event& event);
   // A replica's side.
   void ask(int replica);
+  void read(int replica);
   void begin_next(int replica);
   void post(int replica, std::int64_t shard);
   // Rank zero's side.
@@ -128,7 +130,6 @@ void Simulation::handle(const Event& event) {
     case What::wake:
       return work();
     case What::lease:
-      replica.asked = false;
       replica.leases.push_back({event.replica, event.first, event.count});
       return begin_next(event.replica);
     case What::scored:
@@ -143,14 +144,32 @@ void Simulation::handle(const Event& event) {
 }
 
 void Simulation::ask(int replica) {
-  of(replica).asked = true;
   request_times_.push_back(static_cast<float>(now_));
   at(now_ + setup_.latency, What::request, replica);
+}
+
+// Reads ahead as far as it may; with the last shard of a lease the next one is asked for.
+void Simulation::read(int number) {
+  Replica& replica = of(number);
+  while (!replica.over && static_cast<int>(replica.ready.size()) <= setup_.shards_ahead) {
+    if (replica.next == replica.end) {
+      if (replica.leases.empty()) return;
+      const Dealt lease = replica.leases.front();
+      replica.leases.pop_front();
+      replica.over = lease.count == 0;
+      replica.next = lease.first;
+      replica.end = lease.first + lease.count;
+      continue;
+    }
+    if (replica.next == replica.end - 1) ask(number);
+    replica.ready.push_back(replica.next++);
+  }
 }
 
 // Posts what is scored, then scores the next shard, as far as credits and leases allow.
 void Simulation::begin_next(int number) {
   Replica& replica = of(number);
+  read(number);
   if (replica.scoring) return;
   if (replica.held >= 0) {
     if (replica.in_flight == setup_.credits) return;
@@ -159,22 +178,16 @@ void Simulation::begin_next(int number) {
     post(number, replica.held);
     replica.held = -1;
   }
-  if (replica.next == replica.end) {
-    if (replica.leases.empty() || replica.over) return;
-    const Dealt lease = replica.leases.front();
-    replica.leases.pop_front();
-    replica.over = lease.count == 0;
-    replica.next = lease.first;
-    replica.end = lease.first + lease.count;
-    if (replica.over) return;
-    if (!replica.asked) ask(number);  // the one after it
-  }
+  if (replica.ready.empty()) return;
+  const std::int64_t shard = replica.ready.front();
+  replica.ready.pop_front();
+  read(number);
   replica.wait_lease += now_ - replica.idle_since;
   const double speed = setup_.speeds.empty() ? 1 : setup_.speeds[static_cast<std::size_t>(number)];
-  const double seconds = setup_.shard_seconds[static_cast<std::size_t>(replica.next)] / speed;
+  const double seconds = setup_.shard_seconds[static_cast<std::size_t>(shard)] / speed;
   replica.scoring = true;
   replica.scored += seconds;
-  at(now_ + seconds, What::scored, number, replica.next++);
+  at(now_ + seconds, What::scored, number, shard);
 }
 
 // Parts queue for rank zero's link.
@@ -228,7 +241,7 @@ void Simulation::commit(double start) {
   bytes_ += bytes;
   busy_ += end - start;
   last_commit_ = end;
-  at(end, What::wake, 0);
+  at(end + 2 * setup_.poll_seconds, What::wake, 0);
 }
 
 void Simulation::conclude() {

@@ -89,8 +89,10 @@ struct StageTime {
 struct StageCost {
   model::Range halves;
   StageTime time;
-  Memory memory;            // of its largest shard
-  double group_memory = 0;  // of all its shards, without what rank zero gathers
+  Memory memory;               // of its largest shard
+  std::vector<Memory> shards;  // of each; `gather` is the first replica's alone
+  // Of all shards, without what rank zero gathers.
+  double group_memory() const;
 };
 
 double output_bytes(const Demand& demand);

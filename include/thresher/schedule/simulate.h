@@ -1,10 +1,10 @@
 // A job's schedule with thousands of replicas, played through in simulated time: the queue is the real one, computing
 // is a number of seconds.
 //
-// Replicas ask rank zero for leases, one ahead of the one they work on; score its shards one after another; and post a
-// part for each, at most `credits` of them before rank zero has committed the first. Rank zero does one thing at a
-// time: it takes what has arrived, deals leases, and commits the parts that came, up to `most_at_once` in one round;
-// bytes reach it through one link, one part after another.
+// Replicas ask rank zero for a lease when they read the last shard of the one before; score shards one after another, a
+// few behind the reader; and post a part for each, at most `credits` of them before rank zero has committed the first.
+// Rank zero does one thing at a time: it takes what has arrived, deals leases, and commits the parts that came, up to
+// `most_at_once` in one round; bytes reach it through one link, one part after another.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,7 @@ struct SimulationSetup {
   double gather_bandwidth = 1e10;    // bytes/s into rank zero
   double commit_seconds = 2e-3;      // a round of syncs
   double write_bandwidth = 1e9;      // bytes/s to the disk
+  int shards_ahead = 2;              // read and not begun, besides the one that is being read
   int credits = 4;
   int most_at_once = 32;
   bool record = false;  // keep the order in which leases were dealt
