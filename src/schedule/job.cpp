@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
 
 #include "schedule/agree.h"
+#include "schedule/automatic.h"
 #include "schedule/monitor.h"
 #include "schedule/progress.h"
 #include "schedule/report.h"
@@ -61,6 +63,7 @@ class Run {
   base::Exit conclude();
   base::Exit exit_code(const store::Totals& totals) const;
 
+  comm::Layout choose_grid();
   std::vector<std::string> rank_names() const;
   bool load_by_broadcast() const;
   std::string model_identity();
@@ -109,7 +112,7 @@ void Run::open() {
   share(survey_, world_.comm);
   hosts_ = world_.comm.all_gather(base::host_name());
   const std::vector<std::string> cores = world_.comm.all_gather(base::core_list());
-  comm::Layout layout = job_.layout.value_or(comm::Layout{.data = world_.comm.size(), .stages = 1, .shards = 1});
+  const comm::Layout layout = choose_grid();
   grid_.emplace(world_.comm, layout, hosts_);
   outcome_.places = grid_->placement().places;
   outcome_.layout = layout;
@@ -121,6 +124,27 @@ void Run::open() {
   });
   if (!leads_ || world_.comm.size() == 1) return;
   base::info(fmt::format("layout {}\n{}", layout.text(), comm::map_text(grid_->placement(), hosts_, cores)));
+}
+
+comm::Layout Run::choose_grid() {
+  if (job_.layout) return *job_.layout;
+  const auto memory = world_.comm.all_gather(std::to_string(base::machine_memory()));
+  const auto cores = world_.comm.all_gather(std::to_string(base::usable_cores()));
+  Hosts hosts;
+  std::map<std::string, std::size_t> places;
+  hosts.cores = std::stoi(cores.front());
+  for (std::size_t rank = 0; rank < hosts_.size(); ++rank) {
+    const auto [place, is_new] = places.emplace(hosts_[rank], hosts.ranks.size());
+    if (is_new) {
+      hosts.ranks.push_back(0);
+      hosts.memory.push_back(std::stoll(memory[rank]));
+    }
+    ++hosts.ranks[place->second];
+    hosts.cores = std::min(hosts.cores, std::stoi(cores[rank]));
+  }
+  comm::Layout layout;
+  agree(world_.comm, names_, [&] { layout = automatic_layout(job_, survey_, hosts); });
+  return layout;
 }
 
 std::vector<std::string> Run::rank_names() const {

@@ -8,6 +8,7 @@
 #include "schedule/protocol.h"
 #include "thresher/base/clock.h"
 #include "thresher/comm/ending.h"
+#include "thresher/model/transformer.h"
 
 namespace thresher::schedule {
 namespace {
@@ -42,6 +43,7 @@ Monitor::~Monitor() {
 }
 
 void Monitor::fail(const base::Error& error) {
+  if (dynamic_cast<const model::ReaderFailed*>(&error)) await_end();  // the reader's own error is on its way
   const bool nameless = world_.comm.size() == 1 || !is_of_one_rank(error.code());
   const base::Error named(
       error.code(), nameless
@@ -49,9 +51,13 @@ void Monitor::fail(const base::Error& error) {
                         : fmt::format("{}: {}", names_[static_cast<std::size_t>(world_.comm.rank())], error.what()));
   if (world_.comm.size() == 1) return comm::cancel(named);
   world_.mailbox.post(0, Channel::monitor, Kind::failed, pack_error(named));
+  await_end();
+  comm::cancel(named);  // in case nobody answers
+}
+
+void Monitor::await_end() const {
   const base::Stopwatch watch;
   while (!ended_ && watch.seconds() < goodbye_seconds) std::this_thread::sleep_for(nap);
-  comm::cancel(named);  // in case nobody answers
 }
 
 void Monitor::run() noexcept {

@@ -31,6 +31,7 @@ class Monitor {
   void beat(double now);
   void handle(const comm::Message& message, double now);
   void end(const base::Error& error);
+  void await_end() const;
   void say_goodbye();
 
   World world_;

@@ -30,20 +30,39 @@ text::TokenId begin_token(const char* option, const char* name, const std::optio
   return static_cast<text::TokenId>(*id);
 }
 
+engine::WindowRule choose_windows(const Job& job, const model::ModelConfig& config) {
+  engine::WindowRule rule;
+  rule.rolling = job.prefix != PrefixToken::none;
+  rule.window = job.window > 0 ? job.window : config.positions;
+  if (rule.window > config.positions && config.rope.kind != model::RopeKind::dynamic)
+    base::fail(base::Exit::config,
+               fmt::format("--window {} is more than the model's {} positions", rule.window, config.positions));
+  rule.stride = job.stride > 0 ? job.stride : rule.window / 2;
+  if (rule.stride >= rule.window)
+    base::fail(base::Exit::config,
+               fmt::format("--stride {} must be less than the window's {} tokens", rule.stride, rule.window));
+  return rule;
+}
+
 }  // namespace
 
-Setup::Setup(const Job& job, const Survey& survey, const Seat& seat)
-    : config_(model::read_config(base::real_files(), job.model)) {
-  choices_.dtype = job.dtype.value_or(config_.weights == tensor::DType::f32 ? tensor::DType::f32 : tensor::DType::bf16);
-  choices_.threads = job.threads > 0 ? job.threads : std::max(1, base::usable_cores() / seat.local_ranks);
-  choices_.tokens_per_batch = job.tokens_per_batch > 0 ? job.tokens_per_batch : default_tokens_per_batch;
-  choices_.columns = {survey.pairs, job.per_token || job.top_k > 0, job.top_k};
-  choices_.sharded =
-      job.output_mode.value_or(output_mode(predicted_output(survey, choices_.columns))) == OutputMode::sharded;
-  if (job.top_k > config_.vocabulary)
+Choices choose(const Job& job, const model::ModelConfig& config, const Survey& survey) {
+  Choices choices;
+  choices.dtype = job.dtype.value_or(config.weights == tensor::DType::f32 ? tensor::DType::f32 : tensor::DType::bf16);
+  choices.tokens_per_batch = job.tokens_per_batch > 0 ? job.tokens_per_batch : default_tokens_per_batch;
+  choices.rule = choose_windows(job, config);
+  choices.columns = {survey.pairs, job.per_token || job.top_k > 0, job.top_k};
+  choices.sharded =
+      job.output_mode.value_or(output_mode(predicted_output(survey, choices.columns))) == OutputMode::sharded;
+  if (job.top_k > config.vocabulary)
     base::fail(base::Exit::config,
-               fmt::format("--top-k {} is more than the vocabulary's {} tokens", job.top_k, config_.vocabulary));
-  choose_windows(job);
+               fmt::format("--top-k {} is more than the vocabulary's {} tokens", job.top_k, config.vocabulary));
+  return choices;
+}
+
+Setup::Setup(const Job& job, const Survey& survey, const Seat& seat)
+    : config_(model::read_config(base::real_files(), job.model)), choices_(choose(job, config_, survey)) {
+  choices_.threads = job.threads > 0 ? job.threads : std::max(1, base::usable_cores() / seat.local_ranks);
   if (seat.leads()) {
     corpus_ = store::open_corpus(survey.corpus);
     choose_tokens(job);
@@ -96,19 +115,6 @@ void Setup::choose_tokens(const Job& job) {
                fmt::format("--window {} leaves no room: {} tokens stand in front and at least 2 are "
                            "needed",
                            choices_.rule.window, lead));
-}
-
-void Setup::choose_windows(const Job& job) {
-  engine::WindowRule& rule = choices_.rule;
-  rule.rolling = job.prefix != PrefixToken::none;
-  rule.window = job.window > 0 ? job.window : config_.positions;
-  if (rule.window > config_.positions && config_.rope.kind != model::RopeKind::dynamic)
-    base::fail(base::Exit::config,
-               fmt::format("--window {} is more than the model's {} positions", rule.window, config_.positions));
-  rule.stride = job.stride > 0 ? job.stride : rule.window / 2;
-  if (rule.stride >= rule.window)
-    base::fail(base::Exit::config,
-               fmt::format("--stride {} must be less than the window's {} tokens", rule.stride, rule.window));
 }
 
 std::map<std::string, std::string> Setup::machine_values() const {

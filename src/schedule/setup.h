@@ -20,7 +20,7 @@
 
 namespace thresher::schedule {
 
-// The job's options with every default chosen.
+// The job's options with every default chosen; the threads by the ranks that share a host.
 struct Choices {
   tensor::DType dtype = tensor::DType::bf16;
   int threads = 1;
@@ -29,6 +29,9 @@ struct Choices {
   store::Columns columns;
   bool sharded = false;
 };
+
+// Throws base::Error (config).
+Choices choose(const Job& job, const model::ModelConfig& config, const Survey& survey);
 
 // This rank among the others.
 struct Seat {
@@ -57,7 +60,6 @@ class Setup {
 
  private:
   void choose_tokens(const Job& job);
-  void choose_windows(const Job& job);
   void load_model(const Job& job, const Survey& survey, const Seat& seat);
 
   model::ModelConfig config_;
