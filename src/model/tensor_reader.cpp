@@ -6,6 +6,7 @@
 
 #include "thresher/base/check.h"
 #include "thresher/base/half.h"
+#include "thresher/model/transformer.h"
 
 namespace thresher::model {
 namespace {
@@ -191,7 +192,7 @@ void TensorReader::fetch(const Chunk& chunk, std::span<std::byte> bytes) {
   if (peers_->rank() > 0) {
     peers_->broadcast(std::span(message_), 0);
     if (message_.front() != std::byte{0})
-      base::fail(base::Exit::io, "the rank that reads the model for this one could not");
+      throw ReaderFailed(base::Exit::io, "the rank that reads the model for this one could not");
     std::copy(message_.begin() + 1, message_.end(), bytes.begin());
     return;
   }

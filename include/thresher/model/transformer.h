@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "thresher/base/check.h"
 #include "thresher/base/file.h"
 #include "thresher/base/hash.h"
 #include "thresher/comm/comm.h"
@@ -59,13 +60,19 @@ struct StageOptions {
   comm::Comm* peers = nullptr;
 };
 
+// Thrown where the rank that reads for this one failed: a consequence, not the error to report.
+class ReaderFailed : public base::Error {
+ public:
+  using Error::Error;
+};
+
 // A transformer, or the part of it that one rank of a replica holds. One batch after another goes through the stages;
 // the shards of a stage work on it together.
 class Transformer {
  public:
   // Loads this rank's part from a Hugging Face directory: every tensor's name, shape and dtype is checked, only what
   // the part needs is read, and one tensor at a time is in host memory. Device and communicators must outlive this.
-  // Throws base::Error: no_input, data, config, os. Collective over options.peers.
+  // Throws base::Error (no_input, data, config, os, io) or ReaderFailed. Collective over options.peers.
   Transformer(device::Device& device, base::FileSystem& files, const base::Path& model_directory,
               const ModelConfig& config, const StageOptions& options);
   ~Transformer();
