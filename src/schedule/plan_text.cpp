@@ -9,7 +9,7 @@
 namespace thresher::schedule {
 namespace {
 
-constexpr std::size_t layouts_shown = 12;
+constexpr std::size_t layouts_shown[] = {3, 9};  // that do not fit, that fit
 
 std::string size_text(double bytes) {
   constexpr double unit[] = {1024.0 * 1024 * 1024 * 1024, 1024.0 * 1024 * 1024, 1024.0 * 1024};
@@ -43,35 +43,46 @@ std::string head_text(const PlanReport& report) {
   return text;
 }
 
+std::string layout_line(const Candidate& one) {
+  const Cost& cost = one.cost;
+  std::string line = fmt::format(
+      "{:<22}{:>14}{:>15}{:>15}{:>15}\n", cost.layout.text(), one.fits ? count_text(cost.tokens_per_second) : "-",
+      one.fits ? duration_text(cost.seconds) : "-", size_text(cost.most_memory()), size_text(cost.node_memory));
+  return one.reason.empty() ? line : line + fmt::format("    {}\n", one.reason);
+}
+
+// The best of those that fit, and of those that do not the ones that nearly do.
 std::string table(const PlanReport& report) {
   std::string text =
       fmt::format("\n{:<22}{:>14}{:>15}{:>15}{:>15}\n", "layout", "tokens/s", "time", "rank's memory", "node's memory");
-  std::size_t shown = 0;
+  std::size_t shown[2] = {0, 0}, left = 0;
   for (const Candidate& one : report.candidates) {
-    if (shown++ == layouts_shown) {
-      text += fmt::format("... {} more with --json\n", report.candidates.size() - layouts_shown);
-      break;
+    if (shown[one.fits]++ < layouts_shown[one.fits]) {
+      text += layout_line(one);
+    } else {
+      ++left;
     }
-    const Cost& cost = one.cost;
-    text += fmt::format(
-        "{:<22}{:>14}{:>15}{:>15}{:>15}\n", cost.layout.text(), one.fits ? count_text(cost.tokens_per_second) : "-",
-        one.fits ? duration_text(cost.seconds) : "-", size_text(cost.most_memory()), size_text(cost.node_memory));
-    if (!one.reason.empty()) text += fmt::format("    {}\n", one.reason);
   }
-  return text;
+  return left == 0 ? text : text + fmt::format("... {} more with --json\n", left);
 }
 
+bool alike(const StageCost& a, const StageCost& b) {
+  return a.halves.count() == b.halves.count() && std::abs(a.time.total() / b.time.total() - 1) < 0.01;
+}
+
+// A line a stage; neighbours that are alike share one.
 std::string stage_table(const Cost& cost) {
   std::string text = fmt::format("\n{:<8}{:>12}{:>11}{:>11}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "stage", "half layers",
                                  "ms a batch", "products", "head", "attend", "vectors", "sums", "sends");
-  for (std::size_t s = 0; s < cost.stages.size(); ++s) {
-    const StageCost& stage = cost.stages[s];
+  for (std::size_t first = 0, last = 0; first < cost.stages.size(); first = ++last) {
+    const StageCost& stage = cost.stages[first];
+    while (last + 1 < cost.stages.size() && alike(stage, cost.stages[last + 1])) ++last;
     const StageTime& time = stage.time;
     const double all = time.total() / 100;
-    text += fmt::format("{:<8}{:>12}{:>11.2f}{:>10.1f}%{:>8.1f}%{:>8.1f}%{:>8.1f}%{:>8.1f}%{:>8.1f}%\n", s,
-                        fmt::format("{} to {}", stage.halves.first, stage.halves.last - 1), 1e3 * time.total(),
-                        time.products / all, time.head / all, time.attention / all, time.elementwise / all,
-                        time.reduce / all, time.boundary / all);
+    text += fmt::format("{:<8}{:>12}{:>11.2f}{:>10.1f}%{:>8.1f}%{:>8.1f}%{:>8.1f}%{:>8.1f}%{:>8.1f}%\n",
+                        first == last ? fmt::format("{}", first) : fmt::format("{}-{}", first, last),
+                        stage.halves.count(), 1e3 * time.total(), time.products / all, time.head / all,
+                        time.attention / all, time.elementwise / all, time.reduce / all, time.boundary / all);
   }
   return text;
 }
