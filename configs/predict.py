@@ -22,17 +22,17 @@ def plan(thresher, model, machine, nodes, *more):
 def row(model, ranks, out):
     best = out["layouts"][0]
     if not best["fits"]:
-        return f"| {model.upper()} | {ranks:,} | none | | | | | | | {best['reason']} |"
+        return f"| {model.upper()} | {ranks:,} | none: {best['reason']} | | | | | | | | |"
     rate, simulation = best["tokens_per_second"], out["simulation"]
     return (f"| {model.upper()} | {ranks:,} | {best['layout']} | {rate:,.0f} | {rate / ranks:,.0f} | "
             f"{best['rank_memory'] / 2**30:.1f} | {1e12 / rate / 3600:,.1f} | "
-            f"{best['joules'] / (DOCUMENTS * LENGTH) * 1e3:.1f} | {simulation['requests_per_second']:.2g} | "
-            f"{100 * simulation['busy']:.1f} % |")
+            f"{best['joules'] / (DOCUMENTS * LENGTH) * 1e3:.1f} | {simulation['requests_per_second']:.3f} | "
+            f"{simulation['gather_bytes_per_second'] / 1e6:.3f} | {100 * (1 - simulation['busy']):.2f} |")
 
 
 def table(thresher, machine, devices, unit, nodes_of):
     print(f"| model | {unit} | layout | tokens/s | per {unit[:-1]} | GiB a rank | hours for 10^12 tokens | mJ a token | "
-          "leases/s | replicas busy |\n|---|---|---|---|---|---|---|---|---|---|")
+          "leases/s | MB/s to rank 0 | % idle |\n|---|---|---|---|---|---|---|---|---|---|---|")
     for model, nodes in nodes_of:
         print(row(model, nodes * devices, plan(thresher, model, machine, nodes)), flush=True)
 

@@ -201,7 +201,8 @@ void add_ends(const Demand& demand, const StageClock& clock, Cost& cost) {
   cost.fill = fill / (fill + work);
   if (cost.layout.data == 1) return;
   const double shards = cost.shards / cost.layout.data;  // of a replica
-  cost.tail = std::max(1 - shards / std::ceil(shards), std::min(0.5, 0.5 / shards));
+  const double lost = 0.35 * std::log2(cost.layout.data);
+  cost.tail = std::max(1 - shards / std::ceil(shards), lost / (lost + shards));
 }
 
 // Every replica reads the model, or the first one does and passes it on along a binomial tree: whatever is sooner.

@@ -113,7 +113,8 @@ Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& 
   // Text or ids, a score for each token, and the columns asked for.
   if (place.reads) memory.rows = shards_held * (shard.bytes + shard.tokens * 8) + parts_held * part;
   if (place.reads) memory.rows += shards_held * shard.tokens * bytes_per_token(demand.columns);
-  if (place.gathers > 0) memory.gather = zero_base + place.gathers * parts_held * part;
+  const bool gathered = output_mode(output_bytes(demand)) == OutputMode::gather;
+  if (place.gathers > 0) memory.gather = zero_base + (gathered ? place.gathers * parts_held * part : 0);
   return memory;
 }
 

@@ -106,7 +106,11 @@ Layout choose_layout(const Demand& demand, const Hosts& hosts) {
     base::fail(base::Exit::config,
                fmt::format("the model does not fit {} ranks on {} hosts: even {} {}; start more ranks on more hosts",
                            ranks, hosts.ranks.size(), best.cost.layout.text(), best.reason));
-  return best.cost.layout;
+  // Copies wherever they fit: a corpus of few shards is no reason to cut the model.
+  const Layout copies{.data = ranks, .stages = 1, .shards = 1};
+  const auto whole = std::find_if(candidates.begin(), candidates.end(),
+                                  [&](const Candidate& one) { return one.cost.layout == copies; });
+  return whole->fits ? copies : best.cost.layout;
 }
 
 }  // namespace thresher::schedule

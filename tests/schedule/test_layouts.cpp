@@ -102,6 +102,10 @@ BOOST_AUTO_TEST_CASE(automatic_layouts) {
   BOOST_TEST((choose_layout(demand, {{1, 1}, {12 * gib, 64 * gib}, 16}) == Layout{1, 2, 1}));
   BOOST_TEST((choose_layout(demand, {{2, 2}, {12 * gib, 12 * gib}, 16}) == Layout{1, 4, 1}));
   BOOST_TEST((choose_layout(demand, {{2, 2}, {24 * gib, 24 * gib}, 16}) == Layout{2, 2, 1}));
+  Demand short_job = demand;
+  const LengthClass few[] = {{100, 20}};
+  short_job.load = load_of(few, {.window = 512, .stride = 256}, 0, 8000);
+  BOOST_TEST((choose_layout(short_job, {{4}, {128 * gib}, 16}) == Layout{4, 1, 1}));
   BOOST_CHECK_EXCEPTION(choose_layout(demand, {{1, 1}, {4 * gib, 4 * gib}, 16}), base::Error, [](const auto& error) {
     return error.code() == base::Exit::config &&
            std::string(error.what()).find("does not fit 2 ranks on 2 hosts") != std::string::npos;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -155,6 +156,16 @@ BOOST_AUTO_TEST_CASE(credits_hold_replicas_back_from_a_slow_disk) {
   BOOST_TEST(result.seconds == 400 * 1e5 / 2e5, boost::test_tools::tolerance(0.05));
   slow.gather_bandwidth = 1e5;  // the network is slower still
   BOOST_TEST(simulate(slow).seconds == 400, boost::test_tools::tolerance(0.05));
+}
+
+// The cost model's estimate of the uneven end.
+BOOST_AUTO_TEST_CASE(idle_ends_as_the_cost_model_says) {
+  for (const int replicas : {2, 8, 64, 1000})
+    for (const int shards : {10, 30, 100, 300}) {
+      const double lost = 0.35 * std::log2(replicas), expected = lost / (lost + shards);
+      const double idle = 1 - simulate(setup(replicas, shards * replicas, 0.3)).busy;
+      BOOST_TEST(std::abs(idle - expected) < 0.06, replicas << " replicas, " << shards << " shards: " << idle);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(thousands_of_replicas_in_a_second) {

@@ -12,8 +12,9 @@
 //   stage           the sum of its halves, and its boundary a + b T d / B, which GPUs hide behind their work
 //   replica         T / slowest stage         batches stream, so that only filling and draining wait
 //   fill and drain  (p - 1) stages, once a job (Huang et al. 2019, arXiv 1811.06965, with batches that never end)
-//   tail            1 - u / (2 job)           u = seconds of the last lease of a replica (guided self-scheduling,
-//                                             Polychronopoulos and Kuck 1987)
+//   tail            c / (c + s), c = 0.35 log2(D): the share of the time in which replicas have no shard left, with s
+//                                             shards for each of D replicas; fitted to the simulation with ragged
+//                                             shards (deviation 0.3 of the logarithm), see simulate.h
 //
 // FLOP counts are those of Megatron-LM's appendix (Narayanan et al. 2021, arXiv 2104.04473) without the backward pass.
 #pragma once
