@@ -2,6 +2,7 @@
 
 #include "device/device_contract.h"
 #include "device/grid.h"
+#include "device/whole_score.h"
 
 namespace thresher::device::contract {
 namespace {
@@ -65,7 +66,7 @@ Outcome run(Device& device, DType dtype, const Weights& w,
   device.gate(inner.view(), Activation::silu, gated.view());
   device.matmul(gated.view(), *down, {}, true, x.view());
   device.norm(x.view(), {}, gain.view(), 1e-5f, normed.view());
-  device.score(normed.view(), *head, targets.view(), {logprob.view(), rank.view(), entropy.view(), {}, {}});
+  score_whole(device, normed.view(), *head, targets.view(), {logprob.view(), rank.view(), entropy.view(), {}, {}});
   Outcome out;
   x.read(), logprob.read(), rank.read(), entropy.read();
   for (std::int64_t t = 0; t < tokens; ++t) {

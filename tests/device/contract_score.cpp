@@ -3,6 +3,7 @@
 
 #include "device/device_contract.h"
 #include "device/grid.h"
+#include "device/whole_score.h"
 
 namespace thresher::device::contract {
 namespace {
@@ -31,8 +32,8 @@ struct Scored {
   void run() {
     const auto weight = device.pack(tensor::matrix(head.data(), DType::f32, vocabulary, width), dtype);
     device.reserve(rows, rows, top_id.columns());
-    device.score(hidden.view(), *weight, targets.view(),
-                 {logprob.view(), rank.view(), entropy.view(), top_id.view(), top_logprob.view()});
+    score_whole(device, hidden.view(), *weight, targets.view(),
+                {logprob.view(), rank.view(), entropy.view(), top_id.view(), top_logprob.view()});
     for (Grid* grid : {&logprob, &rank, &entropy, &top_id, &top_logprob}) grid->read();
   }
 

@@ -184,7 +184,6 @@ class NaiveDevice : public device::Device {
     }
   }
   using device::Device::pack;
-  using device::Device::score;
   device::ScoreTime score_time() const override { return {}; }
   double measure_peak(DType, double) override { return 0; }
 

@@ -83,16 +83,6 @@ struct ScoreParts {
   Tensor top_logit;  // with top_id, f32, rows x K
 };
 
-// One row each for the rows of `hidden`; views not wanted are empty. Natural logarithms. A row with a NaN or +inf among
-// its logits gets NaN for logprob and entropy.
-struct ScoreOutput {
-  Tensor logprob;      // f32, 1 x rows: log-softmax of the target
-  Tensor rank;         // i32, 1 x rows: tokens with a greater logit, plus those with an equal logit and a lower id
-  Tensor entropy;      // f32, 1 x rows: of the whole distribution
-  Tensor top_id;       // i32, rows x K, by falling logit, ties by rising id; -1 past the vocabulary
-  Tensor top_logprob;  // f32, rows x K
-};
-
 struct DeviceOptions {
   int threads = 1;
 };
@@ -172,8 +162,6 @@ class Device {
   // products whose bits depend on a column's place, then `above` belongs to other logits: score again with `found`.
   virtual void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
                      const ScoreParts& parts) = 0;
-  // Both, for a head that holds the whole vocabulary: log-softmax of the targets, i32 1 x rows. Allocates.
-  void score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out);
   virtual ScoreTime score_time() const = 0;
 
   // The machine's measured peak for products of this dtype with this device's threads, FLOP/s; takes about `seconds`.

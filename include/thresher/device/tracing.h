@@ -46,7 +46,6 @@ class TracingDevice : public Device {
   void download(const Tensor& device, const Tensor& host) override;
   void finish() override { inner_.finish(); }
   using Device::pack;
-  using Device::score;
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override {
     inner_.reserve(rows, scored, top_k);
   }

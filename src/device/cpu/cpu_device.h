@@ -37,7 +37,6 @@ class CpuDevice : public Device {
               const AttendOptions& options, const Tensor& out) override;
   void gate(const Tensor& x, Activation activation, const Tensor& out) override;
   using Device::pack;
-  using Device::score;
   void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
                      const Tensor& out) override;
   void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) override;

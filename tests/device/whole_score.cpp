@@ -1,10 +1,9 @@
-// The streamed head's two steps put together, for a head that holds the whole vocabulary.
+#include "device/whole_score.h"
+
 #include <cstring>
 #include <vector>
 
-#include "thresher/device/device.h"
-
-namespace thresher::device {
+namespace thresher::device::contract {
 namespace {
 
 // A tensor on the device and its copy on the host.
@@ -73,11 +72,12 @@ void write(Device& device, const Answer& answer, const ScoreOutput& out, std::in
 
 }  // namespace
 
-void Device::score(const Tensor& hidden, const Weight& head, const Tensor& targets, const ScoreOutput& out) {
+void score_whole(Device& device, const Tensor& hidden, const Weight& head, const Tensor& targets,
+                 const ScoreOutput& out) {
   const std::int64_t rows = hidden.rows;
   if (rows == 0) return;
   const std::int64_t top = out.top_id ? out.top_id.columns : out.top_logprob ? out.top_logprob.columns : 0;
-  Answer answer(*this, rows, top);
+  Answer answer(device, rows, top);
   const auto cuts = vocabulary_cuts(head.outputs());
   ScoreQuestion question{.targets = targets, .first_id = 0, .cuts = cuts, .target_logits = {}};
   if (out.rank) question.target_logits = answer.expected.view();
@@ -88,21 +88,21 @@ void Device::score(const Tensor& hidden, const Weight& head, const Tensor& targe
                    .found = answer.found.view(),
                    .top_id = top ? answer.top_id.view() : Tensor{},
                    .top_logit = top ? answer.top_logit.view() : Tensor{}};
-  if (out.rank) target_logits(hidden, head, targets, 0, answer.expected.view());
-  score(hidden, head, question, parts);
+  if (out.rank) device.target_logits(hidden, head, targets, 0, answer.expected.view());
+  device.score(hidden, head, question, parts);
   answer.found.read();
   if (out.rank) {
     answer.expected.read();
     if (std::memcmp(answer.expected.row<float>(0), answer.found.row<float>(0), static_cast<std::size_t>(rows) * 4)) {
       std::memcpy(answer.expected.row<float>(0), answer.found.row<float>(0), static_cast<std::size_t>(rows) * 4);
       answer.expected.write();
-      score(hidden, head, question, parts);
+      device.score(hidden, head, question, parts);
     }
   }
   for (Mirror* mirror :
        {&answer.reference, &answer.sum, &answer.weighted, &answer.above, &answer.top_id, &answer.top_logit})
     mirror->read();
-  write(*this, answer, out, rows, top);
+  write(device, answer, out, rows, top);
 }
 
-}  // namespace thresher::device
+}  // namespace thresher::device::contract
