@@ -58,7 +58,8 @@ Failure current_failure() {
   try {
     throw;
   } catch (const base::Error& error) {
-    if (error.code() == Exit::internal) return {error.code(), fmt::format("{} (at {})", error.what(), error.where())};
+    if (error.code() == Exit::internal && !error.where().empty())
+      return {error.code(), fmt::format("{} (at {})", error.what(), error.where())};
     return {error.code(), error.what()};
   } catch (const std::bad_alloc&) {
     return {Exit::os, "out of memory; use fewer --threads or ranks, or a smaller --tokens-per-batch"};

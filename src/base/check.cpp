@@ -7,7 +7,7 @@ namespace thresher::base {
 Error::Error(Exit code, const std::string& message, std::source_location where)
     : std::runtime_error(message),
       code_(code),
-      where_(std::string(where.file_name()) + ":" + std::to_string(where.line())) {}
+      where_(where.line() == 0 ? "" : std::string(where.file_name()) + ":" + std::to_string(where.line())) {}
 
 void fail(Exit code, const std::string& message, std::source_location where) {
   throw Error(code, message, where);

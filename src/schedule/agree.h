@@ -27,7 +27,7 @@ void agree(comm::Comm& comm, std::span<const std::string> names, const Work& wor
   const base::Error error = unpack_error(*failed);
   const bool alike = std::all_of(outcomes.begin(), outcomes.end(), [&](const auto& one) { return one == *failed; });
   if (names.empty() || alike || !is_of_one_rank(error.code())) throw error;
-  throw base::Error(error.code(), names[static_cast<std::size_t>(failed - outcomes.begin())] + ": " + error.what());
+  throw error_of(names[static_cast<std::size_t>(failed - outcomes.begin())], error);
 }
 
 }  // namespace thresher::schedule

@@ -117,6 +117,7 @@ void Run::open() {
   outcome_.places = grid_->placement().places;
   outcome_.layout = layout;
   names_ = rank_names();
+  activities_.scorer.begin(base::Doing::working, "starting");
   monitor_ = std::make_unique<Monitor>(world_, names_, activities_, job_.watchdog);
   agree(world_.comm, names_, [&] {
     const int rank = world_.comm.rank();

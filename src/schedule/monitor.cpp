@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <source_location>
 #include <utility>
 
 #include "schedule/protocol.h"
@@ -45,10 +46,7 @@ Monitor::~Monitor() {
 void Monitor::fail(const base::Error& error) {
   if (dynamic_cast<const model::ReaderFailed*>(&error)) await_end();  // the reader's own error is on its way
   const bool nameless = world_.comm.size() == 1 || !is_of_one_rank(error.code());
-  const base::Error named(
-      error.code(), nameless
-                        ? std::string(error.what())
-                        : fmt::format("{}: {}", names_[static_cast<std::size_t>(world_.comm.rank())], error.what()));
+  const base::Error named = error_of(nameless ? "" : names_[static_cast<std::size_t>(world_.comm.rank())], error);
   if (world_.comm.size() == 1) return comm::cancel(named);
   world_.mailbox.post(0, Channel::monitor, Kind::failed, pack_error(named));
   await_end();
@@ -82,7 +80,8 @@ void Monitor::look() {
   if (!watch_ || ended_) return;
   if (const auto verdict = leads_ ? watch_->check(time) : watch_->silent(time)) {
     const int rank = leads_ ? verdict->rank : 0;
-    end({base::Exit::internal, fmt::format("{}: {}", names_[static_cast<std::size_t>(rank)], verdict->reason)});
+    end({base::Exit::internal, fmt::format("{}: {}", names_[static_cast<std::size_t>(rank)], verdict->reason),
+         std::source_location()});
   }
 }
 

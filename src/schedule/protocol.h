@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -58,14 +59,25 @@ T unpack_message(std::string_view message, std::string_view* rest = nullptr) {
   return header;
 }
 
+// With the place in the code, if the error is a bug.
+inline std::string text_of(const base::Error& error) {
+  if (error.code() != base::Exit::internal || error.where().empty()) return error.what();
+  return std::string(error.what()) + " (at " + error.where() + ")";
+}
+
+// The error as other ranks get it: `name` in front, unless that is empty.
+inline base::Error error_of(const std::string& name, const base::Error& error) {
+  return {error.code(), (name.empty() ? name : name + ": ") + text_of(error), std::source_location()};
+}
+
 inline std::string pack_error(const base::Error& error) {
-  return pack_message(FailureHeader{static_cast<std::int32_t>(error.code())}, error.what());
+  return pack_message(FailureHeader{static_cast<std::int32_t>(error.code())}, text_of(error));
 }
 
 inline base::Error unpack_error(std::string_view message) {
   std::string_view text;
   const auto header = unpack_message<FailureHeader>(message, &text);
-  return {static_cast<base::Exit>(header.code), std::string(text)};
+  return {static_cast<base::Exit>(header.code), std::string(text), std::source_location()};
 }
 
 // Comes from a rank's machine, so that its name says where to look, rather than from what all ranks were told.
@@ -83,7 +95,7 @@ void as_error(const Work& work) {
   } catch (const std::bad_alloc&) {
     base::fail(base::Exit::os, "out of memory");
   } catch (const std::exception& error) {
-    base::fail(base::Exit::internal, error.what());
+    throw base::Error(base::Exit::internal, std::string("unexpected: ") + error.what(), std::source_location());
   }
 }
 

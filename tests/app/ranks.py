@@ -6,6 +6,7 @@ from pathlib import Path
 
 from program import MODEL, THRESHER, ProgramTest, documents
 
+MARK = 'THRESHER_TEST_JOB'  # in the environment of every process of a job
 LIMIT = 60  # seconds within which a job that cannot go on has to end
 
 
@@ -26,73 +27,79 @@ def with_setting(setting):
     return sorted(found)
 
 
-def rank_of(process):
-    """The rank of a process that runs thresher, else None."""
-    try:
-        if Path(f'/proc/{process}/exe').resolve() != Path(THRESHER).resolve():
-            return None
-        settings = Path(f'/proc/{process}/environ').read_bytes().split(b'\0')
-    except OSError:
-        return None
-    ranks = [one.partition(b'=')[2] for one in settings if one.startswith(b'OMPI_COMM_WORLD_RANK=')]
-    return int(ranks[0]) if ranks else None
+def process_of(run, rank):
+    """The process of a rank of the job in `run`, None if there is none."""
+    for process in with_setting(f'{MARK}={run}'):
+        try:
+            if f'OMPI_COMM_WORLD_RANK={rank}'.encode() in Path(f'/proc/{process}/environ').read_bytes().split(b'\0'):
+                return process
+        except OSError:
+            continue
+    return None
 
 
 class RanksTest(ProgramTest):
     """A corpus, its results on one rank without any fault, and jobs to compare with them."""
 
     documents = 60
-    more_options = ()
+    options = ()
+    results = None  # of one rank, by output mode; the same for all tests of a class
 
     def setUp(self):
         super().setUp()
-        self.mark = f'THRESHER_TEST_JOB={self.folder}'
-        self.addCleanup(lambda: self.assertEqual(with_setting(self.mark), [], 'processes left'))
         self.corpus = self.folder / 'corpus.h5'
         texts = self.write_jsonl('texts.jsonl', documents(self.documents, seed=4))
         self.succeed('import', '--input', texts, '--output', self.corpus)
-        self.expected = {mode: self.alone(mode) for mode in ('gather', 'sharded')}
 
-    def alone(self, mode):
-        run = self.folder / f'alone-{mode}'
-        self.succeed(*self.score(run, '--output-mode', mode))
-        return (run / 'results.h5').read_bytes()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.results = {}
+
+    def expected(self, mode):
+        """The bytes of one rank's results."""
+        if mode not in self.results:
+            run = self.folder / f'alone-{mode}'
+            self.succeed(*self.score(run, '--output-mode', mode))
+            self.results[mode] = (run / 'results.h5').read_bytes()
+        return self.results[mode]
 
     def score(self, run, *more):
         return ['score', '--model', MODEL, '--corpus', self.corpus, '--output', run, '--threads', '1',
-                '--shard-documents', '4', '--per-token', *self.more_options, *more]
+                '--shard-documents', '4', '--per-token', *self.options, *more]
+
+    @staticmethod
+    def mark(run):
+        return f'{MARK}={run}'
 
     def start(self, run, ranks, *more, env=None):
-        """mpirun with files for its output; to be given to end()."""
-        mark = dict([self.mark.split('=', 1)])
+        """mpirun, to be given to end(); its output goes to files beside the run directory."""
         command = ['mpirun', '-n', str(ranks), THRESHER, *map(str, self.score(run, *more))]
-        with open(self.folder / 'stdout', 'w', encoding='utf-8') as out, \
-                open(self.folder / 'stderr', 'w', encoding='utf-8') as err:
-            job = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, **mark, **(env or {})})
-        self.addCleanup(self.stop, job)
+        with open(f'{run}.out', 'w', encoding='utf-8') as out, open(f'{run}.err', 'w', encoding='utf-8') as err:
+            job = subprocess.Popen(command, stdout=out, stderr=err, 
+                                   env={**os.environ, MARK: str(run), **(env or {})})
+        self.addCleanup(self.stop, job, run)
         return job
 
-    def stop(self, job):
-        """What a failed test may have left: the processes of this test alone."""
+    def stop(self, job, run):
+        """Ends what a failed test may have left of this job."""
         if job.poll() is None:
             job.kill()
             job.wait()
-        for process in with_setting(self.mark):
+        for process in with_setting(self.mark(run)):
             try:
                 os.kill(process, 9)
             except ProcessLookupError:
                 pass
 
-    def end(self, job, limit=LIMIT):
-        """Exit code, stderr and the seconds until the job and all its processes were gone."""
+    def end(self, job, run, limit=LIMIT):
+        """Exit code, stderr, and the seconds until the job and all its processes were gone."""
         start = time.monotonic()
         code = job.wait(timeout=limit)
-        while left := with_setting(self.mark):
+        while left := with_setting(self.mark(run)):
             self.assertLess(time.monotonic() - start, limit, f'processes {left} are left')
             time.sleep(0.02)
-        seconds = time.monotonic() - start
-        self.assertEqual(self.shared_files(), [])
-        return code, (self.folder / 'stderr').read_text(encoding='utf-8'), seconds
+        return code, Path(f'{run}.err').read_text(encoding='utf-8'), time.monotonic() - start
 
     @staticmethod
     def shared_files():
@@ -102,6 +109,6 @@ class RanksTest(ProgramTest):
 
     def same_after_restart(self, run, ranks, *more, mode='gather'):
         self.succeed(*self.score(run, '--output-mode', mode, *more), ranks=ranks)
-        self.assertEqual((run / 'results.h5').read_bytes(), self.expected[mode])
+        self.assertEqual((run / 'results.h5').read_bytes(), self.expected(mode))
         left = [path.name for path in [*run.iterdir(), *(run / 'parts').iterdir()] if path.name.endswith('.tmp')]
         self.assertEqual(left, [], 'attempts of failed ranks')

@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import time
+from pathlib import Path
 
 from program import main
 from ranks import LIMIT, RanksTest
@@ -36,8 +37,8 @@ class FailingRank(RanksTest):
                 'FAULT_WHEN': str(run / 'plan.json') if call == 'compute' else ''})
             while not log.exists() and job.poll() is None:
                 time.sleep(0.01)
-            self.assertTrue(log.exists(), f'the fault did not strike:\n{(self.folder / "stderr").read_text()}')
-            got, errors, seconds = self.end(job)
+            self.assertTrue(log.exists(), f'the fault did not strike:\n{Path(f"{run}.err").read_text(encoding="utf-8")}')
+            got, errors, seconds = self.end(job, run)
             print(f'{name}: ended after {seconds:.1f} s', flush=True)
             self.assertEqual(got, code, errors)
             self.assertEqual(errors.count('thresher: error:'), 1, errors)
@@ -45,6 +46,7 @@ class FailingRank(RanksTest):
             self.assertIn(message, errors)
             self.assertLess(len(errors.splitlines()), 40, errors)
             self.assertLess(seconds, LIMIT)
+            self.assertEqual(self.shared_files(), [])
             self.assertFalse((run / '_SUCCESS').exists())
             self.same_after_restart(run, ranks, '--layout', layout, mode=mode)
 

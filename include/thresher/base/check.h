@@ -31,7 +31,8 @@ class Error : public std::runtime_error {
   Error(Exit code, const std::string& message, std::source_location where = std::source_location::current());
 
   Exit code() const noexcept { return code_; }
-  // "src/model/config.cpp:42", for logs and bug reports.
+  // "src/model/config.cpp:42", for logs and bug reports; empty for a default std::source_location: no line of code is to
+  // blame, or the message names it.
   const std::string& where() const noexcept { return where_; }
 
  private:

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""A rank that stands still: for some seconds it costs its replica's share alone; for good the watchdog ends the job, by
+name, and the same command finishes it."""
+import json
+import os
+import re
+import signal
+import socket
+import time
+
+from program import main
+from ranks import LIMIT, RanksTest, process_of
+
+HANGS = 70
+
+
+class Stopped(RanksTest):
+    documents = 1200
+    options = ('--dtype', 'f32')
+
+    def stop_rank(self, job, run, rank, parts=3):
+        """SIGSTOP for a rank a second after so many parts are there, when the others have heard of it; its process."""
+        while job.poll() is None and len(list((run / 'parts').glob('part-*'))) < parts:
+            time.sleep(0.01)
+        time.sleep(1.2)
+        process = process_of(run, rank)
+        self.assertIsNotNone(process, 'the job ended before it could be disturbed')
+        os.kill(process, signal.SIGSTOP)
+        return process
+
+    def test_for_five_seconds(self):
+        for layout, ranks, stopped in (('dp=2', 2, 1), ('dp=2,pp=2', 4, 3)):
+            with self.subTest(layout):
+                run = self.folder / layout
+                job = self.start(run, ranks, '--layout', layout)
+                process = self.stop_rank(job, run, stopped)
+                time.sleep(5)
+                self.assertIsNone(job.poll(), 'all was done meanwhile: the corpus is too small for this test')
+                os.kill(process, signal.SIGCONT)
+                code, errors, _ = self.end(job, run)
+                self.assertEqual(code, 0, errors)
+                self.assertNotIn('thresher: error:', errors)
+                self.assertEqual((run / 'results.h5').read_bytes(), self.expected('gather'))
+                entries = json.loads((run / 'run.json').read_text(encoding='utf-8'))['ranks']
+                scored = {entry['replica']: entry['metrics']['tokens scored'] for entry in entries
+                          if entry['stage'] == 0 and entry['shard'] == 0}
+                print(f'{layout}: the stopped replica scored {scored[1]:.0f} tokens, the other {scored[0]:.0f}', flush=True)
+                self.assertGreater(scored[0], 1.2 * scored[1])
+
+    def test_for_good(self):
+        """Three jobs at a time: most of it is waiting."""
+        cases = []
+        for layout, rank, place in (('dp=2', 1, 'replica 1, stage 0'), ('dp=2', 0, 'replica 0, stage 0'),
+                                    ('pp=2', 1, 'replica 0, stage 1')):
+            run = self.folder / f'{layout}-{rank}'
+            job = self.start(run, 2, '--layout', layout, '--watchdog', 6)
+            self.stop_rank(job, run, rank)
+            cases.append((layout, rank, place, run, job, time.monotonic()))
+        for layout, rank, place, run, job, stopped in cases:
+            with self.subTest(f'{layout}, rank {rank}'):
+                code, errors, _ = self.end(job, run)
+                seconds = time.monotonic() - stopped
+                print(f'{layout}, rank {rank} stopped for good: ended after {seconds:.1f} s', flush=True)
+                self.assertLess(seconds, LIMIT)
+                self.assertEqual(code, HANGS, errors)
+                self.assertEqual(errors.count('thresher: error:'), 1, errors)
+                name = re.escape(f'rank {rank} ({socket.gethostname()}, {place}, shard 0)')
+                self.assertRegex(errors, rf'error: {name}: no sign of life for \d+ s; then it was [a-z].* for \d+ s')
+        self.assertEqual(self.shared_files(), [])
+        for layout, rank, _, run, *_ in cases:
+            with self.subTest(f'{layout}, rank {rank}, again'):
+                self.same_after_restart(run, 2, '--layout', layout, '--watchdog', 6)
+
+
+if __name__ == '__main__':
+    main()
