@@ -137,6 +137,10 @@ std::vector<bool> RunDirectory::committed(const Plan& plan) {
     if (is_temporary(name)) files_.remove(directory_ / name);
   }
   files_.sync_directory(parts);
+  if (std::find(done.begin(), done.end(), false) != done.end() && succeeded()) {
+    files_.remove(directory_ / "_SUCCESS");
+    files_.sync_directory(directory_);
+  }
   return done;
 }
 

@@ -138,10 +138,12 @@ BOOST_AUTO_TEST_CASE(damaged_and_misplaced_parts_are_scored_again) {
        {part.substr(0, part.size() / 2), files.content("/run/parts/part-00000002.h5"), std::string()}) {
     files.put("/run/parts/part-00000001.h5", bad);
     files.put("/run/parts/.part-00000000.h5.77.0.tmp", "left over");
+    files.put("/run/_SUCCESS", "");
     {
       RunDirectory run(files, "/run");
       BOOST_TEST((run.committed(plan) == std::vector<bool>{true, false, true, true}));
       BOOST_TEST(!files.exists("/run/parts/.part-00000000.h5.77.0.tmp"));
+      BOOST_TEST(!run.succeeded());
     }
     BOOST_TEST((work(files, plan, all) == expected));
   }

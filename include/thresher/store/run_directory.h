@@ -44,9 +44,10 @@ class RunDirectory {
   void settle(const Plan& plan);
 
   // Lists the committed parts and checks each trailer and digest against the plan, removes attempts left over by dead
-  // processes and damaged parts (logged; they are scored again). Element s tells whether shard s is committed. To be
-  // called before any PartWriter is made: it cannot tell a writer at work from a dead one. (A process of an earlier job
-  // that still writes, on a machine that was cut off, fails at its next commit because its file has gone.)
+  // processes and damaged parts (logged; they are scored again), and `_SUCCESS` where one is missing. Element s tells
+  // whether shard s is committed. To be called before any PartWriter is made: it cannot tell a writer at work from a
+  // dead one. (A process of an earlier job that still writes, on a machine that was cut off, fails at its next commit
+  // because its file has gone.)
   std::vector<bool> committed(const Plan& plan);
 
   // As PartWriter's.
