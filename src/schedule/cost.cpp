@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::int64_t cut_length = 512;  // tokens of a document: what jobs cut their stages by
 
+constexpr double nap = 0.5e-3;  // seconds, the mean
+
 double as_double(std::int64_t value) {
   return static_cast<double>(value);
 }
@@ -57,6 +59,8 @@ class Speed {
     attention_ = share_ * rates_.attention.at(length) * (demand.config.head_size <= 64 ? machine.narrow_heads : 1);
     elementwise_ = share_ * machine.elementwise;
     group_ = placement.groups_span ? machine.between : machine.inside;
+    // Ranks without a core of their own give it up while they wait for a sum, and nap.
+    if (machine.shared_cores() && placement.ranks_per_node > machine.cores) group_.latency += nap;
     boundary_ = placement.boundaries_span ? machine.between : machine.inside;
   }
 

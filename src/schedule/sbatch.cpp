@@ -24,8 +24,12 @@ std::string sbatch_script(const PlanReport& report, const std::string& command) 
   text += fmt::format("#SBATCH --nodes={}\n#SBATCH --ntasks={}\n#SBATCH --ntasks-per-node={}\n", cost.nodes,
                       report.ranks, cost.ranks_per_node);
   text += fmt::format("#SBATCH --cpus-per-task={}\n", std::max(1, machine.cores / cost.ranks_per_node));
-  text += fmt::format("#SBATCH --mem={}M\n", static_cast<std::int64_t>(std::ceil(1.1 * cost.node_memory / mib)) + 512);
-  if (!machine.shared_cores()) text += fmt::format("#SBATCH --gpus-per-node={}\n", cost.ranks_per_node);
+  if (machine.shared_cores()) {
+    const auto need = static_cast<std::int64_t>(std::ceil(1.1 * cost.node_memory / mib)) + 512;
+    text += fmt::format("#SBATCH --mem={}M\n", need);
+  } else {
+    text += fmt::format("#SBATCH --mem=0\n#SBATCH --gpus-per-node={}\n", cost.ranks_per_node);
+  }
   text += fmt::format("#SBATCH --time={}\n", time_limit(cost.seconds + cost.load_seconds));
   // A node that is lost without a word is noticed by TCP's keepalive: half a minute instead of OpenMPI's eight.
   text += R"(
@@ -37,7 +41,8 @@ export OMPI_MCA_oob_tcp_keepalive_probes=3
 # -K1: a task that dies ends the step, and none waits for it. Stopped by the time limit or a lost node? Submit the same
 # script again: the job continues.
 )";
-  text += fmt::format("srun --mpi=pmix -K1 --cpu-bind=cores {}\n", command);
+  // Newer versions of srun do not take --cpus-per-task over from sbatch.
+  text += fmt::format("srun --mpi=pmix -K1 --cpus-per-task=\"$SLURM_CPUS_PER_TASK\" --cpu-bind=cores {}\n", command);
   return text;
 }
 

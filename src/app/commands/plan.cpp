@@ -22,7 +22,7 @@ struct PlanOptions {
   std::optional<std::int64_t> documents, mean_tokens, longest_tokens;
   std::optional<std::int64_t> ranks, nodes;
   std::optional<tensor::DType> dtype;
-  std::int64_t window = 0, stride = 0;
+  std::int64_t window = 0, stride = 0, shard_documents = 0;  // 0 = score's own choice
   double seconds = 5;
   bool simulate = false, sbatch = false, json = false;
   schedule::Demand demand;
@@ -57,8 +57,8 @@ PlanOptions read_options(Arguments& arguments) {
     arguments.reject(fmt::format("--stride {} has to be less than --window {}", options.stride, options.window));
   options.demand.columns.top_k = static_cast<std::int32_t>(arguments.whole("top-k", 1, 1024).value_or(0));
   options.demand.columns.per_token = arguments.flag("per-token") || options.demand.columns.top_k > 0;
-  options.demand.shard_documents =
-      static_cast<double>(arguments.whole("shard-documents", 1, std::int64_t{1} << 32).value_or(512));
+  options.shard_documents = arguments.whole("shard-documents", 1, std::int64_t{1} << 32).value_or(0);
+  if (options.shard_documents > 0) options.demand.shard_documents = static_cast<double>(options.shard_documents);
   options.demand.shard_bytes =
       static_cast<double>(arguments.whole("shard-bytes", 1, std::int64_t{1} << 40, true).value_or(0));
   options.seconds = arguments.real("seconds", 0.1, 600).value_or(options.seconds);
@@ -151,21 +151,24 @@ schedule::SimulationResult simulate_best(const schedule::Demand& demand, const s
   return schedule::simulate(setup);
 }
 
-std::string score_command_line(const PlanOptions& options, const schedule::Cost& cost) {
+std::string score_command_line(const PlanOptions& options, const schedule::Machine& machine,
+                               const schedule::Cost& cost) {
   std::string line = fmt::format(
       "thresher score \\\n  --model {} --corpus {} --output \"${{RUN_DIR:-runs/planned}}\" "
-      "\\\n  --layout {} --dtype {}",
+      "\\\n  --layout {} --dtype {} --device {}",
       quoted(options.model.string()), options.corpus.empty() ? "\"${CORPUS:?}\"" : quoted(options.corpus),
-      cost.layout.text(), tensor::name_of(options.demand.dtype));
+      cost.layout.text(), tensor::name_of(options.demand.dtype), machine.device);
   if (options.demand.tokens_per_batch > 0)
     line += fmt::format(" --tokens-per-batch {}", options.demand.tokens_per_batch);
-  if (options.window > 0) line += fmt::format(" --window {}", options.window);
-  if (options.stride > 0) line += fmt::format(" --stride {}", options.stride);
-  if (options.demand.columns.top_k > 0) {
-    line += fmt::format(" --top-k {}", options.demand.columns.top_k);
-  } else if (options.demand.columns.per_token) {
-    line += " --per-token";
-  }
+  const auto add = [&](const char* name, std::int64_t value) {
+    if (value > 0) line += fmt::format(" --{} {}", name, value);
+  };
+  add("window", options.window);
+  add("stride", options.stride);
+  add("shard-documents", options.shard_documents);
+  add("shard-bytes", static_cast<std::int64_t>(options.demand.shard_bytes));
+  add("top-k", options.demand.columns.top_k);
+  if (options.demand.columns.per_token && options.demand.columns.top_k == 0) line += " --per-token";
   return line;
 }
 
@@ -192,9 +195,10 @@ base::Exit run(Arguments& arguments, schedule::World) {
   if (options.sbatch && !best.fits)
     base::fail(base::Exit::config,
                fmt::format("nothing fits {} ranks: even {} {}", ranks, best.cost.layout.text(), best.reason));
-  const std::string out = options.json     ? schedule::plan_json(report)
-                          : options.sbatch ? schedule::sbatch_script(report, score_command_line(options, best.cost))
-                                           : schedule::plan_text(report);
+  const std::string out = options.json ? schedule::plan_json(report)
+                          : options.sbatch
+                              ? schedule::sbatch_script(report, score_command_line(options, machine, best.cost))
+                              : schedule::plan_text(report);
   std::fwrite(out.data(), 1, out.size(), stdout);
   return base::Exit::ok;
 }
