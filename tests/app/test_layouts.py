@@ -32,20 +32,20 @@ class Layouts(ProgramTest):
         self.succeed('bench', '--make-model', self.folder / name, '--shape', shape, '--dtype', dtype)
         return self.folder / name
 
-    def score(self, model, name, *more, ranks=1):
+    def score(self, model, name, *more, ranks=1, budget=256):
         run = self.folder / name
         done = self.succeed('score', '--model', model, '--corpus', self.corpus, '--output', run, '--per-token',
-                            '--top-k', 3, '--threads', 1, '--shard-documents', 4, '--tokens-per-batch', 256, *more,
+                            '--top-k', 3, '--threads', 1, '--shard-documents', 4, '--tokens-per-batch', budget, *more,
                             ranks=ranks)
         return run, done
 
-    def compare(self, model, layouts, *more):
+    def compare(self, model, layouts, *more, budget=256):
         reference = (self.score(model, f'{model.name}-alone{len(more)}{more[-1:]}', *more)[0] / 'results.h5').read_bytes()
         for replicas, stages, shards in layouts:
             layout = f'dp={replicas},pp={stages},tp={shards}'
             with self.subTest(model=model.name, layout=layout, options=more):
                 run, _ = self.score(model, f'{model.name}-{layout}{more[-1:]}', '--layout', layout, *more,
-                                    ranks=replicas * stages * shards)
+                                    ranks=replicas * stages * shards, budget=budget)
                 self.assertEqual((run / 'results.h5').read_bytes(), reference)
 
     @staticmethod
@@ -64,6 +64,10 @@ class Layouts(ProgramTest):
         for model in sorted((TREE / 'tests/fixtures/models').iterdir()):
             for dtype in ('bf16', 'f32'):
                 self.compare(model, [(1, 2, 2), (1, 1, 8)], '--dtype', dtype)
+
+    def test_windows_longer_than_a_batch(self):
+        """Their hidden states take several messages from stage to stage."""
+        self.compare(self.make_model('long'), [(1, 2, 1), (1, 4, 1), (2, 2, 2)], budget=24)
 
     def test_every_rank_reads_its_part(self):
         model = self.make_model('parts')
