@@ -16,10 +16,11 @@ constexpr double head_tile = 1024;  // columns of the vocabulary that a head's t
 constexpr double head_rows = 256;   // and rows
 constexpr double head_limit = 64.0 * 1024 * 1024;
 constexpr double mib = 1024.0 * 1024;
-constexpr double leader_base = 3 * mib;    // corpus, reader thread
-constexpr double zero_base = 6 * mib;      // coordinator, its thread, HDF5's buffers for writing
-constexpr double token_bytes = 250;        // of a tokenizer, for each token of its vocabulary, with its merges
-constexpr double thread_scratch = 0.72e6;  // attention's, of each thread
+constexpr double leader_base = 3 * mib;      // corpus, reader thread
+constexpr double zero_base = 6 * mib;        // coordinator, its thread, HDF5's buffers for writing
+constexpr double token_bytes = 250;          // of a tokenizer, for each token of its vocabulary, with its merges
+constexpr double library_blocks = 32 * mib;  // glibc's DEFAULT_MMAP_THRESHOLD_MAX
+constexpr double thread_scratch = 0.72e6;    // attention's, of each thread
 
 double as_double(std::int64_t value) {
   return static_cast<double>(value);
@@ -43,6 +44,10 @@ void add_weights(const Demand& demand, const model::Part& part, Memory& memory) 
   const double first = table > 0 || head > 0 ? ids * stored + head + table * table_element : 0;
   const double widest = 2 * as_double(model::inner(part, config).count() * config.hidden) * stored;
   memory.loading = memory.base + std::max(first, memory.weights + widest);
+  // What held a matrix while its numbers were made longer is not all given back (measured), unless the C library took
+  // it from the system for that matrix alone.
+  if (element(demand.dtype) > stored)
+    memory.base += std::min(library_blocks, 1.5 * widest * element(demand.dtype) / stored);
 }
 
 // The arena of a batch (as Transformer sizes it), the tables of positions, and what the device keeps per thread.
