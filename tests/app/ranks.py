@@ -72,11 +72,11 @@ class RanksTest(ProgramTest):
     def mark(run):
         return f'{MARK}={run}'
 
-    def start(self, run, ranks, *more, env=None):
+    def start(self, run, ranks, *more, launcher=None, env=None):
         """mpirun, to be given to end(); its output goes to files beside the run directory."""
-        command = ['mpirun', '-n', str(ranks), THRESHER, *map(str, self.score(run, *more))]
+        command = [*(launcher or ['mpirun', '-n', str(ranks)]), '-x', MARK, THRESHER, *map(str, self.score(run, *more))]
         with open(f'{run}.out', 'w', encoding='utf-8') as out, open(f'{run}.err', 'w', encoding='utf-8') as err:
-            job = subprocess.Popen(command, stdout=out, stderr=err, 
+            job = subprocess.Popen(command, stdout=out, stderr=err,
                                    env={**os.environ, MARK: str(run), **(env or {})})
         self.addCleanup(self.stop, job, run)
         return job
