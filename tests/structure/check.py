@@ -20,6 +20,7 @@ THIRD_PARTY = [
     ('HDF5', r'hdf5|H5', [r'src/store/', r'tests/store/']),
     ('Boost.Program_options', r'boost/program_options', [r'src/app/']),
     ('Boost.Test', r'boost/test', [r'tests/']),
+    ('Boost.Context', r'boost/context', [r'tests/device/emulation/']),
     ('nlohmann/json', r'nlohmann', [r'src/(app|model|schedule|store|text)/', r'tests/']),
     ('simdjson', r'simdjson', [r'src/store/']),
     ('zlib', r'zlib', [r'src/store/', r'tests/store/']),
