@@ -16,9 +16,9 @@ HOSTS = 4
 
 def what_is_missing():
     """Why this machine does not let us make hosts; empty if it does."""
-    tried = subprocess.run(['unshare', '--net', '--uts', '--ipc', '--mount', '--pid', '--fork', '--mount-proc', 'bash', '-c',
-                            'hostname n1 && mount -t tmpfs shm /dev/shm && ip link add eth0 type bridge'],
-                           capture_output=True, text=True, check=False)
+    command = 'hostname n1 && mount -t tmpfs shm /dev/shm && ip link add eth0 type bridge'
+    tried = subprocess.run(['unshare', '--net', '--uts', '--ipc', '--mount', '--pid', '--fork', '--mount-proc', 'bash',
+                            '-c', command], capture_output=True, text=True, check=False)
     return '' if tried.returncode == 0 else tried.stderr.strip() or 'unshare failed'
 
 

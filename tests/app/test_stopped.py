@@ -15,7 +15,7 @@ HANGS = 70
 
 
 class Stopped(RanksTest):
-    documents = 1200
+    documents = 900
     options = ('--dtype', 'f32')
 
     def stop_rank(self, job, run, rank, parts=3):
@@ -44,7 +44,8 @@ class Stopped(RanksTest):
                 entries = json.loads((run / 'run.json').read_text(encoding='utf-8'))['ranks']
                 scored = {entry['replica']: entry['metrics']['tokens scored'] for entry in entries
                           if entry['stage'] == 0 and entry['shard'] == 0}
-                print(f'{layout}: the stopped replica scored {scored[1]:.0f} tokens, the other {scored[0]:.0f}', flush=True)
+                print(f'{layout}: the stopped replica scored {scored[1]:.0f} tokens, the other {scored[0]:.0f}',
+                      flush=True)
                 self.assertGreater(scored[0], 1.2 * scored[1])
 
     def test_for_good(self):
