@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "app/bundle.h"
 #include "app/help.h"
 #include "thresher/base/log.h"
 #include "thresher/comm/ending.h"
@@ -98,6 +99,7 @@ void check_launcher(int ranks) {
 }
 
 Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
+  use_bundled_mpi();
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
   int rank = 0, ranks = 1;
