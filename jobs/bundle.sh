@@ -44,9 +44,12 @@ for program in "$build/thresher" "$build/test_device"; do
 done
 carried <"$folder/libraries" | while read -r library; do cp -L "$library" "$bundle/lib/"; done
 chmod -R u+w "$bundle"
-patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$bundle"/bin/*
-patchelf --force-rpath --set-rpath '$ORIGIN' "$bundle"/lib/*.so*
-patchelf --force-rpath --set-rpath '$ORIGIN/..' "$bundle"/lib/openmpi/*.so
+# shellcheck disable=SC2016 # the loader expands $ORIGIN
+{
+  patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$bundle"/bin/*
+  patchelf --force-rpath --set-rpath '$ORIGIN' "$bundle"/lib/*.so*
+  patchelf --force-rpath --set-rpath '$ORIGIN/..' "$bundle"/lib/openmpi/*.so
+}
 cp -rL "$(ompi_info --path pkgdatadir --parsable | cut -d: -f3)" "$bundle/share/openmpi"
 mkdir -p "$bundle/data"
 cp -r "$tree/data/model" "$bundle/data/"
