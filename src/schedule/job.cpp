@@ -50,7 +50,7 @@ class Run {
   }
 
  private:
-  // Rank zero takes the directory and cuts the corpus; the ranks get their places, and watch each other from now on.
+  // The ranks watch each other from now on; rank zero takes the directory and cuts the corpus; all get their places.
   void open();
   void load();
   // Ranks must compute alike; then plan.json is written or compared, and committed parts are counted.
@@ -102,6 +102,10 @@ void Run::guarded(const Work& work) {
 }
 
 void Run::open() {
+  hosts_ = world_.comm.all_gather(base::host_name());
+  activities_.scorer.begin(leads_ ? base::Doing::working : base::Doing::waiting,
+                           leads_ ? "looking at the corpus" : "waiting for rank 0 to look at the corpus");
+  monitor_ = std::make_unique<Monitor>(world_, rank_names(), activities_, job_.watchdog);
   agree(world_.comm, names_, [&] {
     if (!leads_) return;
     directory_ = std::make_unique<store::RunDirectory>(base::real_files(), job_.output);
@@ -110,15 +114,13 @@ void Run::open() {
     survey_ = survey_corpus(job_, *directory_);
   });
   share(survey_, world_.comm);
-  hosts_ = world_.comm.all_gather(base::host_name());
   const std::vector<std::string> cores = world_.comm.all_gather(base::core_list());
   const comm::Layout layout = choose_grid();
   grid_.emplace(world_.comm, layout, hosts_);
   outcome_.places = grid_->placement().places;
   outcome_.layout = layout;
   names_ = rank_names();
-  activities_.scorer.begin(base::Doing::working, "starting");
-  monitor_ = std::make_unique<Monitor>(world_, names_, activities_, job_.watchdog);
+  monitor_->rename(names_);
   agree(world_.comm, names_, [&] {
     const int rank = world_.comm.rank();
     base::log().open(rank, leads_, (job_.output / "logs" / fmt::format("rank-{:05}.log", rank)).string());
@@ -151,9 +153,12 @@ comm::Layout Run::choose_grid() {
 std::vector<std::string> Run::rank_names() const {
   std::vector<std::string> names;
   for (std::size_t rank = 0; rank < hosts_.size(); ++rank) {
-    const comm::Place& place = grid_->placement().places[rank];
-    names.push_back(fmt::format("rank {} ({}, replica {}, stage {}, shard {})", rank, hosts_[rank], place.replica,
-                                place.stage, place.shard));
+    names.push_back(fmt::format("rank {} ({}", rank, hosts_[rank]));
+    if (grid_) {
+      const comm::Place& place = grid_->placement().places[rank];
+      names.back() += fmt::format(", replica {}, stage {}, shard {}", place.replica, place.stage, place.shard);
+    }
+    names.back() += ")";
   }
   return names;
 }

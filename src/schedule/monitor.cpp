@@ -43,10 +43,20 @@ Monitor::~Monitor() {
   if (thread_.joinable()) thread_.join();
 }
 
+void Monitor::rename(std::vector<std::string> names) {
+  const std::lock_guard lock(mutex_);
+  names_ = std::move(names);
+}
+
+std::string Monitor::name_of(int rank) const {
+  const std::lock_guard lock(mutex_);
+  return names_[static_cast<std::size_t>(rank)];
+}
+
 void Monitor::fail(const base::Error& error) {
   if (dynamic_cast<const model::ReaderFailed*>(&error)) await_end();  // the reader's own error is on its way
   const bool nameless = world_.comm.size() == 1 || !is_of_one_rank(error.code());
-  const base::Error named = error_of(nameless ? "" : names_[static_cast<std::size_t>(world_.comm.rank())], error);
+  const base::Error named = error_of(nameless ? "" : name_of(world_.comm.rank()), error);
   if (world_.comm.size() == 1) return comm::cancel(named);
   world_.mailbox.post(0, Channel::monitor, Kind::failed, pack_error(named));
   await_end();
@@ -80,8 +90,7 @@ void Monitor::look() {
   if (!watch_ || ended_) return;
   if (const auto verdict = leads_ ? watch_->check(time) : watch_->silent(time)) {
     const int rank = leads_ ? verdict->rank : 0;
-    end({base::Exit::internal, fmt::format("{}: {}", names_[static_cast<std::size_t>(rank)], verdict->reason),
-         std::source_location()});
+    end({base::Exit::internal, fmt::format("{}: {}", name_of(rank), verdict->reason), std::source_location()});
   }
 }
 

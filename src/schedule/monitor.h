@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -16,11 +17,14 @@ namespace thresher::schedule {
 class Monitor {
  public:
   // `names` by rank, for messages: "rank 3 (n1, replica 0, stage 1)". A rank may be silent for `limit` seconds; 0 means
-  // for ever. All must outlive this.
+  // for ever. `world` and `activities` must outlive this.
   Monitor(World world, std::vector<std::string> names, const Activities& activities, double limit);
   // The job has ended well on all ranks, or comm::cancel() was called. Waits for the other ranks' monitors.
   ~Monitor();
   Monitor(const Monitor&) = delete;
+
+  // More is known about the ranks.
+  void rename(std::vector<std::string> names);
 
   // This rank cannot go on: all ranks' waits end with this error soon, this rank's too. Any thread.
   void fail(const base::Error& error);
@@ -32,10 +36,12 @@ class Monitor {
   void handle(const comm::Message& message, double now);
   void end(const base::Error& error);
   void await_end() const;
+  std::string name_of(int rank) const;
   void say_goodbye();
 
   World world_;
-  const std::vector<std::string> names_;
+  mutable std::mutex mutex_;  // of names_
+  std::vector<std::string> names_;
   const Activities& activities_;
   const double limit_;
   const bool leads_;
