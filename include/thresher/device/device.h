@@ -101,6 +101,10 @@ class Device {
   virtual std::string isa() const = 0;   // what decides the bits besides the dtype: "avx512_bf16", "sm_90"
   virtual int threads() const = 0;
 
+  // Whether the host may read and write what `allocate` gives. Where not, `upload` and `download` are the only way, and
+  // steps may return before their work is done.
+  virtual bool host_memory() const { return true; }
+
   // Memory. Throws base::Error (os) with the size asked for. `upload` and `download` copy dense or strided tensors of
   // equal shape and dtype between host and device memory; the host memory may be reused when they return.
   virtual Buffer allocate(std::int64_t bytes) = 0;

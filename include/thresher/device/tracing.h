@@ -41,6 +41,7 @@ class TracingDevice : public Device {
   std::string kind() const override { return inner_.kind(); }
   std::string isa() const override { return inner_.isa(); }
   int threads() const override { return inner_.threads(); }
+  bool host_memory() const override { return inner_.host_memory(); }
   Buffer allocate(std::int64_t bytes) override { return inner_.allocate(bytes); }
   void upload(const Tensor& host, const Tensor& device) override;
   void download(const Tensor& device, const Tensor& host) override;

@@ -1,0 +1,223 @@
+#include "device/cuda/runtime/cuda_device.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "device/cuda/kernels/kernels.h"
+#include "thresher/base/check.h"
+
+namespace thresher::device::cuda {
+namespace {
+
+constexpr std::size_t remembered_steps = 24;
+
+void expect(bool right, const char* what) {
+  if (!right) base::fail(base::Exit::internal, fmt::format("device call with impossible operands: {}", what));
+}
+
+std::string isa_of(const Gpu& gpu) {
+  const std::size_t version = blas_version();
+  return fmt::format("sm_{}{} of {} processors, cuBLASLt {}.{}.{}", gpu.major, gpu.minor, gpu.processors,
+                     version / 10000, version / 100 % 100, version % 100);
+}
+
+cudaStream_t stream_on(int gpu) {
+  check(cudaSetDevice(gpu), "choosing the GPU");
+  return make_stream().release();
+}
+
+void expect_score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) {
+  const std::int64_t rows = hidden.rows, segments = static_cast<std::int64_t>(question.cuts.size()) - 1;
+  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && question.targets.columns == rows &&
+             parts.found.columns == rows && parts.reference.columns == rows && parts.sum.columns == rows,
+         "score");
+  expect(segments >= 1 && segments <= vocabulary_segments && question.cuts.front() == 0 &&
+             question.cuts.back() == head.outputs() && parts.reference.rows == segments && parts.sum.rows == segments &&
+             question.first_id % vocabulary_tile == 0,
+         "score's segments");
+  expect(!parts.weighted || (parts.weighted.columns == rows && parts.weighted.rows == segments), "score's entropy");
+  expect(!question.target_logits || (question.target_logits.columns == rows && parts.above.columns == rows),
+         "score's ranks");
+  expect(!parts.top_id || (parts.top_id.rows == rows && parts.top_logit.rows == rows &&
+                           parts.top_id.columns == parts.top_logit.columns),
+         "score's best");
+  for (std::size_t i = 1; i < question.cuts.size(); ++i)
+    expect(question.cuts[i - 1] <= question.cuts[i] &&
+               (question.cuts[i] % vocabulary_tile == 0 || question.cuts[i] == head.outputs()),
+           "score's cuts");
+}
+
+}  // namespace
+
+CudaDevice::CudaDevice(const CudaOptions& options, const Gpu& gpu)
+    : gpu_(gpu),
+      index_(options.gpu),
+      threads_(options.threads),
+      isa_(isa_of(gpu)),
+      one_by_one_(std::getenv("THRESHER_CUDA_WAIT") != nullptr),
+      stream_(stream_on(options.gpu)),
+      copies_(stream_.raw()),
+      products_(options.gpu, stream_.raw(), gpu.name + ", " + isa_),
+      matmul_(options.gpu, stream_.raw(), products_),
+      score_(options.gpu, stream_.raw(), products_, timeline_) {
+  if (!options.algorithms.empty()) products_.algorithms().merge(options.algorithms);
+}
+
+CudaDevice::~CudaDevice() {
+  static_cast<void>(cudaSetDevice(index_));
+  static_cast<void>(cudaStreamSynchronize(stream_.raw()));
+}
+
+void CudaDevice::step(const char* name) {
+  check(cudaSetDevice(index_), "choosing the GPU");
+  if (one_by_one_ && !running_.empty()) wait(running_.back());
+  if (running_.size() < remembered_steps && (running_.empty() || running_.back() != name)) running_.push_back(name);
+}
+
+void CudaDevice::wait(const char* doing) {
+  check(cudaSetDevice(index_), "choosing the GPU");
+  cudaError_t code = cudaStreamSynchronize(stream_.raw());
+  if (code == cudaSuccess) code = cudaGetLastError();
+  if (code != cudaSuccess)
+    base::fail(base::Exit::os,
+               fmt::format("{} failed at {} after these steps: {}: {} ({}, code {}); THRESHER_CUDA_WAIT=1 in the "
+                           "environment finds the step",
+                           gpu_.name, doing, fmt::join(running_, ", "), cudaGetErrorString(code),
+                           cudaGetErrorName(code), static_cast<int>(code)));
+  running_.clear();
+  timeline_.collect();
+}
+
+Buffer CudaDevice::allocate(std::int64_t bytes) {
+  return device_buffer(index_, bytes);
+}
+
+void CudaDevice::upload(const Tensor& host, const Tensor& device) {
+  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
+         "upload of another shape");
+  step("upload");
+  copies_.upload(host, device);
+}
+
+void CudaDevice::download(const Tensor& device, const Tensor& host) {
+  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
+         "download of another shape");
+  wait("a download");
+  copies_.download(device, host);
+}
+
+void CudaDevice::finish() {
+  wait("the end");
+}
+
+void CudaDevice::reserve(std::int64_t, std::int64_t scored, std::int64_t) {
+  if (largest_outputs_ > 0)
+    score_.reserve({.rows = scored,
+                    .outputs = largest_outputs_,
+                    .inputs = largest_inputs_,
+                    .element_bytes = 4,
+                    .part_bytes = sizeof(TilePart)});
+}
+
+std::unique_ptr<Weight> CudaDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) {
+  step("pack");
+  auto weight = cuda::pack(index_, copies_, matrix, dtype, cuts);
+  if (cuts.empty()) {
+    largest_outputs_ = std::max(largest_outputs_, matrix.rows);
+    largest_inputs_ = std::max(largest_inputs_, matrix.columns);
+  }
+  return weight;
+}
+
+void CudaDevice::embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) {
+  expect(table.columns == out.columns && ids.columns == out.rows && out.dtype == DType::f32, "embed");
+  step("embed");
+  cuda::embed(ids, table, first_id, out, stream_.raw());
+}
+
+void CudaDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) {
+  expect(x.dtype == DType::f32 && gain.dtype == DType::f32 && gain.columns == out.columns && x.columns == out.columns,
+         "norm");
+  step("norm");
+  cuda::norm(x, rows, gain, epsilon, out, stream_.raw());
+}
+
+void CudaDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) {
+  expect(x.columns == weight.inputs() && out.columns == weight.outputs() && x.rows == out.rows, "matmul's shapes");
+  expect(x.dtype == weight.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
+         "matmul's types");
+  if (out.elements() == 0) return;
+  step("matmul");
+  matmul_.run(x, dynamic_cast<const CudaWeight&>(weight), bias, accumulate, out);
+}
+
+void CudaDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
+  expect(x.rows == out.rows && x.columns == out.columns && (!bias || bias.columns == out.columns), "add's shapes");
+  expect(x.dtype == DType::f32 && out.dtype == DType::f32, "add's types");
+  step("add");
+  cuda::add(x, bias, out, stream_.raw());
+}
+
+void CudaDevice::rope(const Tensor& x, const RopeOptions& options) {
+  expect(options.head_size > 0 && options.head_size % 2 == 0 && x.columns % options.head_size == 0 &&
+             options.rows.columns == x.rows,
+         "rope");
+  step("rope");
+  cuda::rope(x, options, stream_.raw());
+}
+
+void CudaDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
+                        const AttendOptions& options, const Tensor& out) {
+  const std::int64_t size = options.head_size;
+  expect(size > 0 && size <= 256 && size % 2 == 0, "attend takes even head sizes up to 256");
+  expect(options.group > 0
+             ? options.skipped >= 0 && options.skipped < options.group
+             : options.skipped == 0 && options.kv_heads > 0 && options.query_heads % options.kv_heads == 0,
+         "attend's groups");
+  expect(options.group == 0 || options.query_heads == 0 ||
+             (options.query_heads - 1 + options.skipped) / options.group < options.kv_heads,
+         "attend's query heads outnumber the groups of its kv heads");
+  expect(q.columns == options.query_heads * size && k.columns == options.kv_heads * size && v.columns == k.columns &&
+             out.columns == q.columns,
+         "attend's heads");
+  expect(q.dtype == k.dtype && q.dtype == v.dtype && (q.dtype == DType::f32 || q.dtype == out.dtype), "attend's types");
+  step("attend");
+  cuda::attend(q, k, v, sequences, options, out, stream_.raw());
+}
+
+void CudaDevice::gate(const Tensor& x, Activation activation, const Tensor& out) {
+  expect(x.columns == 2 * out.columns && x.rows == out.rows, "gate");
+  step("gate");
+  cuda::gate(x, activation, out, stream_.raw());
+}
+
+void CudaDevice::target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
+                               const Tensor& out) {
+  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && targets.columns == hidden.rows &&
+             out.columns == hidden.rows,
+         "target_logits");
+  if (hidden.rows == 0) return;
+  step("target_logits");
+  if (head.outputs() == 0 || head.inputs() == 0)
+    return check(cudaMemsetAsync(out.data, 0, static_cast<std::size_t>(out.columns * 4), stream_.raw()),
+                 "clearing logits");
+  score_.target_logits(hidden, dynamic_cast<const CudaWeight&>(head), targets, first_id, out);
+}
+
+void CudaDevice::score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
+                       const ScoreParts& parts) {
+  expect_score(hidden, head, question, parts);
+  if (hidden.rows == 0) return;
+  step("score");
+  score_.run(hidden, dynamic_cast<const CudaWeight&>(head), question, parts);
+}
+
+double CudaDevice::measure_peak(DType dtype, double seconds) {
+  step("measure_peak");
+  return products_.measure_peak(dtype, seconds);
+}
+
+}  // namespace thresher::device::cuda

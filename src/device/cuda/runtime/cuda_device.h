@@ -1,0 +1,72 @@
+// The CUDA device: one stream in order, and a second one inside `score`. See thresher/device/device.h for what each
+// call means. Steps return when their work is queued; `finish` waits, and finds what went wrong on the GPU.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "device/cuda/runtime/matmul.h"
+#include "device/cuda/runtime/memory.h"
+#include "device/cuda/runtime/product.h"
+#include "device/cuda/runtime/score.h"
+#include "device/cuda/runtime/timeline.h"
+#include "thresher/device/cuda.h"
+
+namespace thresher::device::cuda {
+
+class CudaDevice : public Device {
+ public:
+  CudaDevice(const CudaOptions& options, const Gpu& gpu);
+  ~CudaDevice() override;
+
+  std::string kind() const override { return "cuda"; }
+  std::string isa() const override { return isa_; }
+  int threads() const override { return threads_; }
+  bool host_memory() const override { return false; }
+
+  Buffer allocate(std::int64_t bytes) override;
+  void upload(const Tensor& host, const Tensor& device) override;
+  void download(const Tensor& device, const Tensor& host) override;
+  void finish() override;
+  void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override;
+
+  using Device::pack;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) override;
+  void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override;
+  void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override;
+  void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) override;
+  void add(const Tensor& x, const Tensor& bias, const Tensor& out) override;
+  void rope(const Tensor& x, const RopeOptions& options) override;
+  void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
+              const AttendOptions& options, const Tensor& out) override;
+  void gate(const Tensor& x, Activation activation, const Tensor& out) override;
+  void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
+                     const Tensor& out) override;
+  void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) override;
+  ScoreTime score_time() const override { return score_.time(); }
+  double measure_peak(DType dtype, double seconds) override;
+
+  std::string algorithms() { return products_.algorithms().text(); }
+
+ private:
+  // Any thread may call, and CUDA remembers the GPU by thread. `name` appears in the message where the step fails
+  // later.
+  void step(const char* name);
+  // Waits; `doing` is what was asked for.
+  void wait(const char* doing);
+
+  const Gpu gpu_;
+  const int index_, threads_;
+  const std::string isa_;
+  const bool one_by_one_;  // THRESHER_CUDA_WAIT: wait for each step, so that a failure names the right one
+  StreamHandle stream_;
+  Copies copies_;
+  Timeline timeline_;
+  Products products_;
+  Matmul matmul_;
+  Score score_;
+  std::vector<const char*> running_;                       // steps since the last wait, no two alike in a row
+  std::int64_t largest_outputs_ = 0, largest_inputs_ = 0;  // of weights in one piece
+};
+
+}  // namespace thresher::device::cuda

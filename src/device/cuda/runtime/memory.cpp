@@ -1,0 +1,163 @@
+#include "device/cuda/runtime/memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "device/cuda/driver.h"
+#include "thresher/base/check.h"
+#include "thresher/base/half.h"
+
+namespace thresher::device::cuda {
+namespace {
+
+float value_of(const Tensor& matrix, std::int64_t r, std::int64_t c) {
+  switch (matrix.dtype) {
+    case DType::f32:
+      return matrix.row<const float>(r)[c];
+    case DType::bf16:
+      return base::from_bf16(matrix.row<const std::uint16_t>(r)[c]);
+    case DType::f16:
+      return base::from_f16(matrix.row<const std::uint16_t>(r)[c]);
+    default:
+      base::fail(base::Exit::internal, fmt::format("a weight of {} numbers", tensor::name_of(matrix.dtype)));
+  }
+}
+
+std::size_t row_bytes(const Tensor& x) {
+  return static_cast<std::size_t>(x.columns * tensor::size_of(x.dtype));
+}
+
+void expect_alike(const Tensor& host, const Tensor& device) {
+  if (host.rows != device.rows || host.columns != device.columns)
+    base::fail(base::Exit::internal,
+               fmt::format("a copy of {} x {} to {} x {}", host.rows, host.columns, device.rows, device.columns));
+}
+
+// Rows that one piece holds: a row longer than that goes column by column, see `upload`.
+std::int64_t rows_of_piece(const Tensor& x) {
+  return std::max<std::int64_t>(
+      1, Copies::piece_bytes / static_cast<std::int64_t>(std::max<std::size_t>(1, row_bytes(x))));
+}
+
+// Parts of a tensor that each fit into a piece.
+template <class Each>
+void in_pieces(const Tensor& x, const Each& each) {
+  const std::int64_t columns = std::min(x.columns, Copies::piece_bytes / tensor::size_of(x.dtype));
+  if (x.rows == 0 || columns == 0) return;
+  const std::int64_t rows = columns < x.columns ? 1 : rows_of_piece(x);
+  for (std::int64_t r = 0; r < x.rows; r += rows)
+    for (std::int64_t c = 0; c < x.columns; c += columns)
+      each(r, c, std::min(rows, x.rows - r), std::min(columns, x.columns - c));
+}
+
+Tensor part(const Tensor& x, std::int64_t r, std::int64_t c, std::int64_t rows, std::int64_t columns) {
+  return x.rows_from(r, rows).columns_from(c, columns);
+}
+
+}  // namespace
+
+Buffer device_buffer(int gpu, std::int64_t bytes) {
+  check(cudaSetDevice(gpu), "choosing the GPU");
+  void* data = nullptr;
+  const cudaError_t code = cudaMalloc(&data, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)));
+  if (code == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());  // it would be found again at the next launch
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "asking for the free memory");
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, gpu), "asking for the GPU's properties");
+    base::fail(base::Exit::os,
+               out_of_memory(bytes, static_cast<std::int64_t>(free), static_cast<std::int64_t>(total), properties.name),
+               std::source_location());
+  }
+  check(code, "allocating memory");
+  return {data, bytes, [gpu](void* memory, std::int64_t) {
+            static_cast<void>(cudaSetDevice(gpu));
+            static_cast<void>(cudaFree(memory));
+          }};
+}
+
+void grow(Buffer& buffer, int gpu, std::int64_t bytes) {
+  if (buffer.bytes() >= bytes) return;
+  buffer = Buffer();  // the old one goes before the new one comes
+  buffer = device_buffer(gpu, bytes);
+}
+
+Copies::Copies(cudaStream_t stream) : stream_(stream) {
+  for (Piece& piece : pieces_) {
+    check(cudaMallocHost(&piece.pinned, static_cast<std::size_t>(piece_bytes)), "allocating pinned host memory");
+    piece.done = make_event(false);
+  }
+}
+
+Copies::~Copies() {
+  for (Piece& piece : pieces_) static_cast<void>(cudaFreeHost(piece.pinned));
+}
+
+Copies::Piece& Copies::next() {
+  Piece& piece = pieces_[turn_++ % pieces_.size()];
+  if (piece.busy) check(cudaEventSynchronize(piece.done.raw()), "waiting for a copy");
+  piece.busy = false;
+  return piece;
+}
+
+template <class Fill>
+void Copies::upload_by(const Tensor& device, const Fill& fill) {
+  in_pieces(device, [&](std::int64_t r, std::int64_t c, std::int64_t rows, std::int64_t columns) {
+    Piece& piece = next();
+    const Tensor to = part(device, r, c, rows, columns);
+    const Tensor from = tensor::matrix(piece.pinned, device.dtype, rows, columns);
+    fill(r, c, from);
+    check(cudaMemcpy2DAsync(to.data, static_cast<std::size_t>(to.stride * tensor::size_of(to.dtype)), from.data,
+                            row_bytes(from), row_bytes(from), static_cast<std::size_t>(rows), cudaMemcpyHostToDevice,
+                            stream_),
+          "copying to the GPU");
+    check(cudaEventRecord(piece.done.raw(), stream_), "marking a copy");
+    piece.busy = true;
+  });
+}
+
+void Copies::upload(const Tensor& host, const Tensor& device) {
+  expect_alike(host, device);
+  upload_by(device, [&](std::int64_t r, std::int64_t c, const Tensor& pinned) {
+    const Tensor from = part(host, r, c, pinned.rows, pinned.columns);
+    for (std::int64_t i = 0; i < pinned.rows; ++i)
+      std::memcpy(pinned.rows_from(i, 1).data, from.rows_from(i, 1).data, row_bytes(pinned));
+  });
+}
+
+void Copies::upload_as(const Tensor& host, const Tensor& device) {
+  expect_alike(host, device);
+  if (host.dtype == device.dtype) return upload(host, device);
+  upload_by(device, [&](std::int64_t r, std::int64_t c, const Tensor& pinned) {
+    for (std::int64_t i = 0; i < pinned.rows; ++i)
+      for (std::int64_t j = 0; j < pinned.columns; ++j) {
+        const float value = value_of(host, r + i, c + j);
+        if (pinned.dtype == DType::bf16) {
+          pinned.row<std::uint16_t>(i)[j] = base::to_bf16(value);
+        } else {
+          pinned.row<float>(i)[j] = value;
+        }
+      }
+  });
+}
+
+void Copies::download(const Tensor& device, const Tensor& host) {
+  expect_alike(host, device);
+  in_pieces(device, [&](std::int64_t r, std::int64_t c, std::int64_t rows, std::int64_t columns) {
+    Piece& piece = next();
+    const Tensor from = part(device, r, c, rows, columns), to = part(host, r, c, rows, columns);
+    const Tensor pinned = tensor::matrix(piece.pinned, device.dtype, rows, columns);
+    check(cudaMemcpy2DAsync(pinned.data, row_bytes(pinned), from.data,
+                            static_cast<std::size_t>(from.stride * tensor::size_of(from.dtype)), row_bytes(pinned),
+                            static_cast<std::size_t>(rows), cudaMemcpyDeviceToHost, stream_),
+          "copying from the GPU");
+    check(cudaStreamSynchronize(stream_), "copying from the GPU");
+    for (std::int64_t i = 0; i < rows; ++i)
+      std::memcpy(to.rows_from(i, 1).data, pinned.rows_from(i, 1).data, row_bytes(pinned));
+  });
+}
+
+}  // namespace thresher::device::cuda

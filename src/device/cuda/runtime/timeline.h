@@ -1,0 +1,28 @@
+// Seconds that stretches of a stream's work take, measured by the GPU itself.
+#pragma once
+
+#include <vector>
+
+#include "device/cuda/runtime/status.h"
+
+namespace thresher::device::cuda {
+
+class Timeline {
+ public:
+  // Marks the beginning of a stretch on the stream; `end` adds its seconds to `into` at the next `collect` after it is
+  // done. `into` outlives this.
+  std::size_t begin(cudaStream_t stream);
+  void end(std::size_t stretch, cudaStream_t stream, double& into);
+  // All streams that were marked have been waited for.
+  void collect();
+
+ private:
+  struct Stretch {
+    EventHandle begin, end;
+    double* into = nullptr;
+  };
+  std::vector<Stretch> stretches_;  // made once, used again
+  std::size_t used_ = 0;
+};
+
+}  // namespace thresher::device::cuda
