@@ -25,6 +25,32 @@ constexpr std::size_t most_shared_bytes = 227 * 1024;
 
 enum class Wait : std::uint8_t { none, block, warp, done };
 
+// Stacks with a guard page, kept for the next launch: mapping them takes longer than most blocks run.
+class Stacks {
+ public:
+  ~Stacks() {
+    for (context::stack_context& stack : free_) system_.deallocate(stack);
+  }
+  context::stack_context take() {
+    if (free_.empty()) return system_.allocate();
+    const context::stack_context stack = free_.back();
+    free_.pop_back();
+    return stack;
+  }
+  void give(const context::stack_context& stack) { free_.push_back(stack); }
+
+ private:
+  context::protected_fixedsize_stack system_{stack_bytes};
+  std::vector<context::stack_context> free_;
+};
+thread_local Stacks stacks;
+
+// What Boost.Context asks for stacks.
+struct KeptStack {
+  context::stack_context allocate() { return stacks.take(); }
+  void deallocate(const context::stack_context& stack) { stacks.give(stack); }
+};
+
 struct Copy {
   void* to;
   const void* from;
@@ -138,22 +164,21 @@ void Block::start() {
     lane.operations = 0;
     lane.group = 0;
     if (lane.fiber) continue;
-    lane.fiber = context::fiber(std::allocator_arg, context::protected_fixedsize_stack(stack_bytes),
-                                [this, &lane](context::fiber&& scheduler) {
-                                  lane.scheduler = std::move(scheduler);
-                                  for (;;) {
-                                    try {
-                                      body_();
-                                      if (!lane.copies.empty()) fault("asynchronous copies that nobody waits for");
-                                    } catch (const std::exception&) {
-                                      if (!failure_) failure_ = std::current_exception();
-                                    }
-                                    lane.wait = Wait::done;
-                                    lane.where = "its end";
-                                    lane.scheduler = std::move(lane.scheduler).resume();
-                                  }
-                                  return std::move(lane.scheduler);
-                                });
+    lane.fiber = context::fiber(std::allocator_arg, KeptStack{}, [this, &lane](context::fiber&& scheduler) {
+      lane.scheduler = std::move(scheduler);
+      for (;;) {
+        try {
+          body_();
+          if (!lane.copies.empty()) fault("asynchronous copies that nobody waits for");
+        } catch (const std::exception&) {
+          if (!failure_) failure_ = std::current_exception();
+        }
+        lane.wait = Wait::done;
+        lane.where = "its end";
+        lane.scheduler = std::move(lane.scheduler).resume();
+      }
+      return std::move(lane.scheduler);
+    });
   }
 }
 

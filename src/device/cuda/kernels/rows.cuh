@@ -111,7 +111,7 @@ __global__ void finish_rows(Rows<const float> pieces, std::int64_t piece_stride,
 }
 
 __global__ void diagonal_rows(Rows<const float> products, std::int64_t columns, const std::int32_t* ids,
-                                     std::int64_t first_id, std::int64_t count, float* out, std::int64_t rows) {
+                              std::int64_t first_id, std::int64_t count, float* out, std::int64_t rows) {
   const std::int64_t r = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (r >= rows) return;
   const std::int64_t id = ids[r] - first_id;

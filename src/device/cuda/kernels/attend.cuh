@@ -1,0 +1,62 @@
+// What both attention kernels share: their arguments, and where a block works.
+//
+// Query tiles and key blocks are counted from the sequence's start and masked weights are exact zeros, so a row's bits
+// depend on its sequence up to its own tile's end and on nothing else. (Online softmax: Milakov and Gimelshein 2018,
+// arXiv 1805.02867; blocks: Dao et al. 2022, arXiv 2205.14135.)
+#pragma once
+
+#include "device/cuda/kernels/common.cuh"
+
+namespace thresher::device::cuda {
+
+template <class In, class Out>
+struct AttendView {
+  Rows<const In> q, k, v;
+  Rows<Out> out;
+  const std::int32_t* starts;
+  int sequences;
+  int head_size;
+  int group, skipped;
+  int window;    // 0 = none
+  float factor;  // of q.k, for powers of two
+  bool whole;    // q, k and v can be read 16 bytes at a time
+};
+
+// A tile of a sequence's queries.
+struct QueryTile {
+  std::int64_t first;  // the sequence's first row
+  int length;          // of the sequence
+  int query;           // the tile's first query, from the sequence's start; may be past its end
+};
+
+// Sequence i has the slots from starts[i] / tile + i on: enough for its tiles, without counting those of the others.
+inline unsigned slots_for(std::int64_t rows, std::int64_t sequences, std::int64_t tile) {
+  return static_cast<unsigned>(rows / tile + sequences);
+}
+
+// The tile of a slot, by all threads of the block; `room` is one int of shared memory, free again after the next
+// barrier.
+template <int tile>
+__device__ inline QueryTile tile_of(const std::int32_t* starts, int sequences, int slot, int* room) {
+  for (int i = static_cast<int>(threadIdx.x); i < sequences; i += static_cast<int>(blockDim.x))
+    if (starts[i] / tile + i <= slot && (i + 1 == sequences || slot < starts[i + 1] / tile + i + 1)) *room = i;
+  __syncthreads();
+  const int i = *room;
+  return {starts[i], starts[i + 1] - starts[i], (slot - starts[i] / tile - i) * tile};
+}
+
+// The first key that a query sees.
+__device__ inline int low_of(int query, int window) {
+  return window > 0 && query >= window ? query - window + 1 : 0;
+}
+
+__device__ inline bool sees(int query, int key, int window) {
+  return key <= query && key >= low_of(query, window);
+}
+
+// What a row's earlier sums have to be multiplied by when its reference rises; 0 before the first key.
+__device__ inline float kept_by(float reference, float higher) {
+  return reference == higher ? 1.0f : exp2f(reference - higher);
+}
+
+}  // namespace thresher::device::cuda
