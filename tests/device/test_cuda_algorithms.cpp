@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(damaged_text_is_refused_whole) {
   const std::size_t second = good.find('\n') + 1;
   const std::string header = good.substr(0, second);
   for (const std::string& bad :
-       {std::string("something else\n"), good.substr(0, good.size() - 1), good.substr(0, good.size() - 5) + "\n",
+       {std::string("something else\n"), good.substr(0, good.size() - 1), good.substr(0, good.rfind(' ')) + "\n",
         header + "0 4096 0 0 0 0 0 1 2 3 4 5 6 7 8\n", header + "8 4096 2 0 0 0 0 1 2 3 4 5 6 7 8\n",
         header + "8 4096 0 0 3 0 0 1 2 3 4 5 6 7 8\n", header + "8 4096 0 0 0 99999999999 0 1 2 3 4 5 6 7 8\n",
         header + "8 4096 0 0 0 0 2 1 2 3 4 5 6 7 8\n", header + "8 4096 0 0 0 0 0 1 2 3 4 5 6 7 x\n",

@@ -165,15 +165,28 @@ bool Products::run(const Operands& operands) {
 
 const Choice* Products::choice(const Operands& operands) {
   const ProductKey key = key_of(operands);
-  if (const Choice* known = algorithms_.find(key)) return known;
+  if (const Choice* known = algorithms_.find(key)) {
+    if (checked_.contains(key)) return known;
+    // Given by another rank or an earlier run: it has to serve here too.
+    const std::int64_t needed = Description(operands, slab_rows).workspace(blas_.raw(), algorithm_of(*known));
+    if (needed < 0 || needed > known->workspace || known->workspace > workspace_bytes)
+      base::fail(base::Exit::data, fmt::format("cuBLASLt does not take the algorithm that is given for a weight of {} "
+                                               "x {}; leave the given algorithms out",
+                                               operands.w.rows, operands.w.columns));
+    checked_.insert(key);
+    return known;
+  }
   if (refused_.contains(key)) return nullptr;
-  if (choose(operands, key)) return algorithms_.find(key);
+  if (choose(operands, key)) {
+    checked_.insert(key);
+    return algorithms_.find(key);
+  }
   if (operands.epilogue == Epilogue::none)
     base::fail(base::Exit::unavailable,
                fmt::format("cuBLASLt {} has no algorithm without split sums for a weight of {} x {} ({} to {})",
                            blas_version(), operands.w.rows, operands.w.columns, tensor::name_of(operands.w.dtype),
                            tensor::name_of(operands.out.dtype)));
-  refused_[key] = true;
+  refused_.insert(key);
   return nullptr;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 
 #include "device/cuda/algorithms.h"
 #include "device/cuda/runtime/memory.h"
@@ -51,7 +52,7 @@ class Products {
   BlasHandle blas_;
   Buffer workspace_, slab_x_, slab_out_;
   Algorithms algorithms_;
-  std::map<ProductKey, bool> refused_;
+  std::set<ProductKey> checked_, refused_;
 };
 
 // cuBLASLt's version, 130100 for 13.1.0.
