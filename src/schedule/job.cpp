@@ -183,12 +183,7 @@ void Run::load() {
   const bool broadcast = load_by_broadcast();
   const Seat seat{*grid_, static_cast<int>(local), broadcast ? &grid_->peers() : nullptr};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
-  agree(world_.comm, names_, [&] {
-    if (broadcast)
-      guarded(build);
-    else
-      build();
-  });
+  agree(world_.comm, names_, [&] { guarded(build); });
   const model::LoadReport& report = setup_->transformer().load_report();
   metrics_.set("load", report.seconds);
   metrics_.set("bytes read", static_cast<double>(report.bytes_read));

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <source_location>
 #include <utility>
 
 #include "schedule/protocol.h"
 #include "thresher/base/clock.h"
+#include "thresher/base/log.h"
 #include "thresher/comm/ending.h"
 #include "thresher/model/transformer.h"
 
@@ -17,9 +19,10 @@ namespace {
 using comm::Channel;
 
 constexpr std::chrono::milliseconds nap{20};
-constexpr double beat_seconds = 1;     // between signs of life
-constexpr double goodbye_seconds = 5;  // for the other monitors to end
-constexpr double held_up = 5;          // a look this late means that this process did not run
+constexpr double beat_seconds = 1;      // between signs of life
+constexpr double goodbye_seconds = 5;   // for the other monitors to end
+constexpr double leaving_seconds = 10;  // for this rank to notice that the job has ended
+constexpr double held_up = 5;           // a look this late means that this process did not run
 
 double now() {
   return base::real_clock().seconds();
@@ -75,9 +78,23 @@ void Monitor::run() noexcept {
       std::this_thread::sleep_for(nap);
     }
     if (!ended_) say_goodbye();
-    world_.mailbox.flush();
+    if (!ended_) return world_.mailbox.flush();
   } catch (const std::exception&) {
     // comm::cancel() ended a wait, and this thread with it.
+  }
+  await_leaving();
+}
+
+// All threads leave at their next wait, unless they are busy with something that may take hours, like an import.
+void Monitor::await_leaving() const {
+  const base::Stopwatch watch;
+  while (!leaving_ && watch.seconds() < leaving_seconds) std::this_thread::sleep_for(nap);
+  if (leaving_) return;
+  try {
+    comm::throw_if_cancelled();
+  } catch (const base::Error& error) {
+    base::log().write(base::Level::error, error.what());
+    std::_Exit(static_cast<int>(error.code()));  // the launcher ends the other ranks
   }
 }
 

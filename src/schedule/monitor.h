@@ -36,6 +36,7 @@ class Monitor {
   void handle(const comm::Message& message, double now);
   void end(const base::Error& error);
   void await_end() const;
+  void await_leaving() const;
   std::string name_of(int rank) const;
   void say_goodbye();
 

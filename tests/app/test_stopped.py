@@ -7,10 +7,12 @@ import re
 import signal
 import socket
 import time
+import unittest
 
 from program import main
 from ranks import LIMIT, RanksTest, process_of
 
+FAULTS = os.environ.get('THRESHER_FAULTS', '')
 HANGS = 70
 
 
@@ -47,6 +49,23 @@ class Stopped(RanksTest):
                 print(f'{layout}: the stopped replica scored {scored[1]:.0f} tokens, the other {scored[0]:.0f}',
                       flush=True)
                 self.assertGreater(scored[0], 1.2 * scored[1])
+
+    @unittest.skipUnless(os.path.exists(FAULTS), 'THRESHER_FAULTS does not name the library that slows reads down')
+    def test_while_the_last_one_works(self):
+        """Rank 0 reads for a minute, rank 1 hangs meanwhile: the job does not wait for the end of the reading."""
+        run, struck = self.folder / 'run', self.folder / 'struck'
+        job = self.start(run, 2, '--layout', 'pp=2', '--watchdog', 4, env={
+            'LD_PRELOAD': FAULTS, 'FAULT_RANK': '0', 'FAULT_CALL': 'read', 'FAULT_PATH': '*/model.safetensors',
+            'FAULT_AFTER': '2', 'FAULT_ERROR': '0', 'FAULT_SECONDS': '70', 'FAULT_LOG': str(struck)})
+        while job.poll() is None and not struck.exists():
+            time.sleep(0.01)
+        os.kill(process_of(run, 1), signal.SIGSTOP)
+        code, errors, seconds = self.end(job, run)
+        print(f'stopped while rank 0 reads: ended after {seconds:.1f} s', flush=True)
+        self.assertEqual(code, HANGS, errors)
+        self.assertEqual(errors.count('thresher: error:'), 1, errors)
+        self.assertIn(f'thresher: error: rank 1 ({socket.gethostname()}, replica 0, stage 1, shard 0): no sign of life',
+                      errors)
 
     def test_for_good(self):
         """Three jobs at a time: most of it is waiting."""

@@ -4,7 +4,7 @@
 //   FAULT_PATH   pattern (fnmatch) of the file's full name; not for compute
 //   FAULT_WHEN   a file: calls before it exists do not count; may be missing
 //   FAULT_AFTER  so many calls work first; all later ones fail
-//   FAULT_ERROR  errno of the failure
+//   FAULT_ERROR  errno of the failure; 0: they take FAULT_SECONDS and work
 //   FAULT_LOG    a file that is made when the first call fails: a test can tell that the fault struck
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -33,6 +33,7 @@ struct Fault {
   const char* path = setting("FAULT_PATH");
   const char* when = setting("FAULT_WHEN");
   const char* log = setting("FAULT_LOG");
+  int seconds = std::atoi(setting("FAULT_SECONDS"));
   int error = std::atoi(setting("FAULT_ERROR"));
   std::atomic<long> left = std::atol(setting("FAULT_AFTER"));
 };
@@ -59,8 +60,9 @@ bool strikes(const char* call, int file) {
   if (*one.when != '\0' && ::access(one.when, F_OK) != 0) return false;
   if (one.left-- > 0) return false;
   ::close(::open(one.log, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+  if (one.error == 0) ::sleep(static_cast<unsigned>(one.seconds));
   errno = one.error;
-  return true;
+  return one.error != 0;
 }
 
 template <class Function>
