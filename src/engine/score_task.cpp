@@ -9,8 +9,9 @@
 namespace thresher::engine {
 namespace {
 
-// Windows are gathered until they would fill this many batches, so that best fit has a choice.
-constexpr std::int64_t lookahead = 8;
+// Windows are gathered until they would fill this many batches, so that best fit has a choice; fewer where what one
+// replica has taken is what another one lacks.
+constexpr std::int64_t far_ahead = 8, near_ahead = 2;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
@@ -51,8 +52,12 @@ void ScoreTask::add(EncodedShard shard) {
   waiting_.push_back(std::move(scores));
 }
 
+std::int64_t ScoreTask::wanted() const {
+  return (scarce_ ? near_ahead : far_ahead) * options_.tokens_per_batch;
+}
+
 bool ScoreTask::hungry() const {
-  return batches_.empty() && waiting_.empty() && pool_tokens_ < lookahead * options_.tokens_per_batch;
+  return batches_.empty() && waiting_.empty() && pool_tokens_ < wanted();
 }
 
 bool ScoreTask::idle() const {
@@ -74,7 +79,7 @@ std::int64_t ScoreTask::fed(const PendingWindow& pending) const {
 }
 
 void ScoreTask::pull_windows() {
-  while (!waiting_.empty() && pool_tokens_ < lookahead * options_.tokens_per_batch) {
+  while (!waiting_.empty() && pool_tokens_ < wanted()) {
     const auto scores = waiting_.front();
     EncodedShard& shard = scores->shard;
     if (scores->next_item == shard.count()) {
@@ -133,8 +138,10 @@ void ScoreTask::step(bool drain) {
   if (batches_.empty()) {
     pull_windows();
     const bool last = drain && waiting_.empty();
-    if (last || pool_tokens_ >= lookahead * options_.tokens_per_batch) group(last);
+    if (last || pool_tokens_ >= wanted()) group(last);
   }
+  // The pipeline is not drained for want of input that is there to be had.
+  if (batches_.empty() && !drain) return;
   if (batches_.empty() || stage_.full()) return take_scores();
   Batch batch = std::move(batches_.front());
   batches_.pop_front();

@@ -12,12 +12,6 @@ namespace thresher::schedule {
 
 using comm::Channel;
 
-namespace {
-
-constexpr std::size_t most_at_once = 32;  // parts of one round of syncs
-
-}  // namespace
-
 Coordinator::Coordinator(comm::Mailbox& mailbox, int workers, LeaseQueue& queue, CoordinatorHooks hooks,
                          base::Activity& activity)
     : mailbox_(mailbox), workers_(workers), queue_(queue), hooks_(std::move(hooks)), activity_(activity) {}
@@ -26,7 +20,7 @@ void Coordinator::run() {
   activity_.begin(base::Doing::waiting, "waiting for requests and parts");
   while (finished_ < workers_) {
     comm::throw_if_cancelled();
-    while (waiting_.size() < most_at_once) {
+    while (waiting_.size() < static_cast<std::size_t>(parts_at_once)) {
       auto message = mailbox_.poll(Channel::coordinator);
       if (!message) break;
       handle(std::move(*message));

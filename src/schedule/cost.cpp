@@ -13,7 +13,6 @@
 namespace thresher::schedule {
 namespace {
 
-constexpr std::int64_t cut_length = 512;  // tokens of a document: what jobs cut their stages by
 
 constexpr double nap = 0.5e-3;  // seconds, the mean
 
@@ -275,7 +274,7 @@ Cost cost_of(const Demand& demand, const Machine& machine, const Layout& layout)
   cost.groups_span_nodes = placement.groups_span;
   cost.batch_tokens = clock.tokens();
   cost.shards = shard_size(demand).count;
-  for (const model::Range& halves : model::cut_stages(demand.config, layout.stages, cut_length)) {
+  for (const model::Range& halves : model::cut_stages(demand.config, layout.stages)) {
     const RankPlace rank{.part = {.halves = halves, .shard = 0, .shards = layout.shards},
                          .threads = placement.threads,
                          .reads = halves.first == 0,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "thresher/model/transformer.h"
+#include "thresher/schedule/coordinator.h"
 #include "thresher/schedule/plan.h"
 
 namespace thresher::schedule {
@@ -119,7 +120,7 @@ Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& 
   if (place.reads) memory.rows = shards_held * (shard.bytes + shard.tokens * 8) + parts_held * part;
   if (place.reads) memory.rows += shards_held * shard.tokens * bytes_per_token(demand.columns);
   const bool gathered = output_mode(output_bytes(demand)) == OutputMode::gather;
-  if (place.gathers > 0) memory.gather = zero_base + (gathered ? place.gathers * parts_held * part : 0);
+  if (place.gathers > 0) memory.gather = zero_base + (gathered ? std::min<double>(place.gathers * parts_held, parts_at_once) * part : 0);
   return memory;
 }
 

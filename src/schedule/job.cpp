@@ -13,6 +13,7 @@
 
 #include "schedule/agree.h"
 #include "schedule/automatic.h"
+#include "schedule/gpus.h"
 #include "schedule/monitor.h"
 #include "schedule/progress.h"
 #include "schedule/report.h"
@@ -131,6 +132,8 @@ void Run::open() {
 
 comm::Layout Run::choose_grid() {
   if (job_.layout) return *job_.layout;
+  // The planner knows the hosts' memory and processors only.
+  if (job_.device == DeviceKind::cuda) return {.data = world_.comm.size()};
   const auto memory = world_.comm.all_gather(std::to_string(base::machine_memory()));
   const auto cores = world_.comm.all_gather(std::to_string(base::usable_cores()));
   Hosts hosts;
@@ -181,7 +184,8 @@ void Run::load() {
   activities_.scorer.begin(base::Doing::working, "loading the model");
   const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
   const bool broadcast = load_by_broadcast();
-  const Seat seat{*grid_, static_cast<int>(local), broadcast ? &grid_->peers() : nullptr};
+  const int gpu = job_.device == DeviceKind::cuda ? take_gpu(world_.comm, hosts_, names_, job_.share_gpus) : 0;
+  const Seat seat{*grid_, static_cast<int>(local), gpu, broadcast ? &grid_->peers() : nullptr};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
   agree(world_.comm, names_, [&] { guarded(build); });
   const model::LoadReport& report = setup_->transformer().load_report();

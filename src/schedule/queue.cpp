@@ -11,6 +11,8 @@ namespace {
 
 // The longest run: what a worker holds back from the others when it dies or stalls.
 constexpr std::int64_t longest_run = 16;
+// Shards left for each worker when reading ahead has to end.
+constexpr std::int64_t scarce_share = 8;
 
 }  // namespace
 
@@ -28,6 +30,7 @@ Lease LeaseQueue::lease() {
     ++lease.count;
     --unleased_;
   }
+  lease.scarce = unleased_ < scarce_share * workers_;
   return lease;
 }
 

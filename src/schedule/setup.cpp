@@ -8,13 +8,14 @@
 
 #include "thresher/base/check.h"
 #include "thresher/base/machine.h"
+#include "thresher/device/cuda.h"
 
 namespace thresher::schedule {
 namespace {
 
 constexpr std::int64_t default_tokens_per_batch = 1024;
-constexpr std::int64_t typical_length = 512;  // tokens of a document: decides the stages' cuts only
-constexpr std::int64_t most_lead = 4;         // tokens in front that memory is planned for; more make it grow
+constexpr std::int64_t default_tokens_per_gpu_batch = 16384;  // enough to keep a GPU's products busy
+constexpr std::int64_t most_lead = 4;  // tokens in front that memory is planned for; more make it grow
 
 // Bytes of the results, with four bytes of text a token: nothing but the corpus and the columns decides.
 double predicted_output(const Survey& survey, const store::Columns& columns) {
@@ -49,7 +50,9 @@ engine::WindowRule choose_windows(const Job& job, const model::ModelConfig& conf
 Choices choose(const Job& job, const model::ModelConfig& config, const Survey& survey) {
   Choices choices;
   choices.dtype = job.dtype.value_or(config.weights == tensor::DType::f32 ? tensor::DType::f32 : tensor::DType::bf16);
-  choices.tokens_per_batch = job.tokens_per_batch > 0 ? job.tokens_per_batch : default_tokens_per_batch;
+  choices.tokens_per_batch = job.tokens_per_batch > 0         ? job.tokens_per_batch
+                             : job.device == DeviceKind::cuda ? default_tokens_per_gpu_batch
+                                                              : default_tokens_per_batch;
   choices.rule = choose_windows(job, config);
   choices.columns = {survey.pairs, job.per_token || job.top_k > 0, job.top_k};
   choices.sharded =
@@ -73,7 +76,7 @@ Setup::Setup(const Job& job, const Survey& survey, const Seat& seat)
 void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
   const comm::Layout& layout = seat.grid.layout();
   const comm::Place place = seat.grid.place();
-  const auto stages = model::cut_stages(config_, layout.stages, typical_length);
+  const auto stages = model::cut_stages(config_, layout.stages);
   const std::int64_t longest = std::min(choices_.rule.window, survey.longest + most_lead + 1);
   model::StageOptions options{.dtype = choices_.dtype,
                               .capacity = {std::max(choices_.tokens_per_batch, longest), longest, job.top_k},
@@ -81,7 +84,9 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
                               .tensor = &seat.grid.tensor(),
                               .peers = seat.peers};
   options.part = model::Part{stages[static_cast<std::size_t>(place.stage)], place.shard, layout.shards, job.tp_exact};
-  plain_device_ = device::make_cpu_device({choices_.threads});
+  plain_device_ = job.device == DeviceKind::cuda
+                      ? device::make_cuda_device({.gpu = seat.gpu, .threads = choices_.threads, .algorithms = {}})
+                      : device::make_cpu_device({choices_.threads});
   device_ = std::make_unique<device::TracingDevice>(*plain_device_);
   transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, options);
 }

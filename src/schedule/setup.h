@@ -37,6 +37,7 @@ Choices choose(const Job& job, const model::ModelConfig& config, const Survey& s
 struct Seat {
   const comm::Grid& grid;
   int local_ranks = 1;          // share this host
+  int gpu = 0;                  // this rank's, with --device cuda
   comm::Comm* peers = nullptr;  // as model::StageOptions::peers
 
   bool leads() const { return grid.place().stage == 0 && grid.place().shard == 0; }

@@ -1,5 +1,6 @@
 #include "thresher/schedule/worker.h"
 
+#include <atomic>
 #include <exception>
 #include <string>
 #include <thread>
@@ -30,6 +31,7 @@ class Reader {
   }
 
   base::BoundedQueue<engine::EncodedShard>& queue() { return queue_; }
+  bool scarce() const { return scarce_; }
 
   // After the queue has ended.
   void report(base::Metrics& metrics) {
@@ -52,17 +54,23 @@ class Reader {
     parts_.activities.reader.begin(Doing::nothing, "");
   }
 
-  // The next lease is asked for before the last shard of this one is read, so that it is there in time.
+  // The next lease is asked for before the last shard of this one is read, so that it is there in time. When shards run
+  // out nothing is taken before it is needed, so that all replicas finish together.
   void read_leases() {
     request();
     for (Lease lease = take(); lease.count > 0; lease = take()) {
       const std::int64_t last = lease.first + lease.count - 1;
+      if (lease.scarce) scarce_ = true;
       for (std::int64_t shard = lease.first; shard <= last; ++shard) {
-        if (shard == last) request();
+        if (shard == last && !lease.scarce) request();
         engine::EncodedShard encoded = load(shard);
         const base::During during(parts_.activities.reader, Doing::waiting, "waiting for the scorer");
         if (!queue_.push(std::move(encoded))) return;
       }
+      if (!lease.scarce) continue;
+      const base::During during(parts_.activities.reader, Doing::waiting, "waiting for the scorer");
+      queue_.await_hunger();
+      request();
     }
   }
 
@@ -88,6 +96,7 @@ class Reader {
 
   const WorkerParts& parts_;
   base::Metrics metrics_;
+  std::atomic<bool> scarce_{false};
   base::BoundedQueue<engine::EncodedShard> queue_;
   std::thread thread_;
 };
@@ -102,6 +111,7 @@ void work(const WorkerParts& parts, base::Metrics& metrics) {
       const base::During during(parts.activities.scorer, Doing::waiting, "waiting for input");
       auto shard = reader.queue().pop();
       more = shard.has_value();
+      if (reader.scarce()) task.spare();
       if (more) task.add(std::move(*shard));
     } else {
       task.step(!more);

@@ -39,7 +39,7 @@ class Bench:
 
     def command(self, corpus, run, ranks, layout):
         words = [self.thresher, "score", "--model", self.work / "model", "--corpus", self.work / f"{corpus}.h5",
-                 "--output", self.work / run, "--fresh", "--threads", "1", "--shard-documents", "16", "--layout", layout]
+                 "--output", self.work / run, "--fresh", "--threads", "1", "--shard-documents", "4", "--layout", layout]
         return ["mpirun", "-n", str(ranks), *map(str, words)] if ranks > 1 else list(map(str, words))
 
     def summary(self, run):

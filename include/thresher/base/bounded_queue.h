@@ -38,10 +38,19 @@ class BoundedQueue {
     std::unique_lock lock(mutex_);
     if (items_.empty() && !closed_) {
       const Stopwatch watch;
+      ++hungry_;
+      space_.notify_all();
       available_.wait(lock, [this] { return !items_.empty() || closed_; });
+      --hungry_;
       pop_wait_ += watch.seconds();
     }
     return take();
+  }
+
+  // Blocks until a consumer waits for an item, or the queue is closed.
+  void await_hunger() {
+    std::unique_lock lock(mutex_);
+    space_.wait(lock, [this] { return (hungry_ > 0 && items_.empty()) || closed_; });
   }
 
   // Like pop, but nothing also when the queue is empty right now.
@@ -83,7 +92,7 @@ class BoundedQueue {
     if (items_.empty()) return std::nullopt;
     std::optional<T> item(std::move(items_.front()));
     items_.pop_front();
-    space_.notify_one();
+    space_.notify_all();
     return item;
   }
 
@@ -93,6 +102,7 @@ class BoundedQueue {
   std::deque<T> items_;
   std::exception_ptr error_;
   bool closed_ = false;
+  int hungry_ = 0;  // consumers that wait
   double push_wait_ = 0, pop_wait_ = 0;
 };
 

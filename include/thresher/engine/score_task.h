@@ -41,10 +41,12 @@ class ScoreTask {
 
   // True while another shard would make fuller batches.
   bool hungry() const;
+  // Shards are running out: from now on takes no more than it needs at once.
+  void spare() { scarce_ = true; }
   // True if nothing waits.
   bool idle() const;
   // Sends one batch into the pipeline, if one is full enough or `drain` says that nothing more will come; takes the
-  // scores of one where the pipeline is full, or nothing is left to send.
+  // scores of one where the pipeline is full, or nothing is left to send. Does neither where it is hungry.
   void step(bool drain);
   // Shards that are complete since the last call.
   std::vector<store::Rows> take_finished();
@@ -60,6 +62,7 @@ class ScoreTask {
   };
   using Batch = std::vector<PendingWindow>;
 
+  std::int64_t wanted() const;
   void pull_windows();
   void group(bool drain);
   void submit(Batch batch);
@@ -77,6 +80,7 @@ class ScoreTask {
   std::deque<std::shared_ptr<ShardScores>> waiting_;  // with windows not pulled yet
   std::vector<PendingWindow> pool_;                   // pulled, not grouped
   std::int64_t pool_tokens_ = 0;
+  bool scarce_ = false;
   std::deque<Batch> batches_;    // to be sent
   std::deque<Batch> under_way_;  // in the pipeline
   std::vector<store::Rows> finished_;

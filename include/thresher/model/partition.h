@@ -15,6 +15,7 @@
 namespace thresher::model {
 
 constexpr int virtual_shards = 8;
+constexpr std::int64_t typical_length = 512;  // tokens of a document, where only the stages' cuts depend on it
 
 // [first, last).
 struct Range {
@@ -64,7 +65,7 @@ std::vector<double> half_flops(const ModelConfig& config, std::int64_t length);
 
 // Half layers of each stage, such that the slowest stage (the last one with the head) is as fast as can be; ties give
 // earlier stages more. Every stage has at least one. Throws base::Error (usage) for more stages than half layers.
-std::vector<Range> cut_stages(const ModelConfig& config, int stages, std::int64_t length);
+std::vector<Range> cut_stages(const ModelConfig& config, int stages, std::int64_t length = typical_length);
 
 // Parameters that a rank of this part holds.
 std::int64_t parameters(const Part& part, const ModelConfig& config);

@@ -22,6 +22,9 @@ struct Advance {
   std::int64_t shards = 0, documents = 0, tokens = 0, failures = 0;
 };
 
+// Parts that rank zero holds and commits in one round; those that are offered meanwhile stay where they were made.
+constexpr int parts_at_once = 32;
+
 // A shard and the bytes of its part.
 using CommittedPart = std::pair<std::int64_t, std::string_view>;
 
@@ -34,8 +37,8 @@ struct CoordinatorHooks {
   std::function<void(const Advance&)> advanced;
 };
 
-// Runs on a thread of its own. Never holds more than the workers' credits: each worker waits until its parts are
-// committed before it posts more.
+// Runs on a thread of its own. Never holds more than parts_at_once parts, nor more than the workers' credits: each worker
+// waits until its parts are committed before it posts more.
 class Coordinator {
  public:
   Coordinator(comm::Mailbox& mailbox, int workers, LeaseQueue& queue, CoordinatorHooks hooks, base::Activity& activity);

@@ -23,6 +23,8 @@ enum class PrefixToken : std::uint8_t { none, bos, eos };
 // Who reads the model's files: every rank its part, or one rank for all replicas, which hear it from that one.
 enum class LoadMode : std::uint8_t { automatic, each, broadcast };
 
+enum class DeviceKind : std::uint8_t { cpu, cuda };
+
 // Zero stands for "choose" where a number is optional.
 struct Job {
   base::Path model;
@@ -32,6 +34,8 @@ struct Job {
   std::optional<comm::Layout> layout;  // default: chosen
   bool tp_exact = true;                // the same bits for every number of tensor shards
   LoadMode load = LoadMode::automatic;
+  DeviceKind device = DeviceKind::cpu;
+  bool share_gpus = false;                // ranks may compute on one GPU together
   std::optional<OutputMode> output_mode;  // default: by the predicted size of the results
   double watchdog = 40;                   // seconds that a rank may be silent, 0 = for ever
   int threads = 0;                        // default: cores / ranks on this host

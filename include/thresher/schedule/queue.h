@@ -10,6 +10,7 @@ namespace thresher::schedule {
 struct Lease {
   std::int64_t first = 0;
   std::int64_t count = 0;
+  bool scarce = false;  // few are left: whoever reads ahead keeps others idle
 };
 
 // Runs are long at first and one shard at the end (guided self-scheduling, Polychronopoulos and Kuck 1987), so that
