@@ -101,10 +101,9 @@ void Workbench::step(const char* name, std::int64_t calls, double flop, double b
   std::vector<double> taken;
   const double end = seconds_now() + seconds_;
   do {
-    const double start = seconds_now();
-    body();
+    double& seconds = taken.emplace_back(0);
+    device_.time(seconds, body);
     device_.finish();
-    taken.push_back(seconds_now() - start);
   } while (seconds_now() < end || taken.size() < 3);
   std::nth_element(taken.begin(), taken.begin() + static_cast<std::ptrdiff_t>(taken.size() / 2), taken.end());
   report_.rows.push_back({name, calls, taken[taken.size() / 2], flop, bytes, 0});
@@ -114,7 +113,7 @@ void Workbench::step(const char* name, std::int64_t calls, double flop, double b
 // the ranks that share a layer.
 void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inputs, bool accumulate) {
   const std::size_t mark = buffers_.size();
-  const std::unique_ptr<Weight> matrix = weight(outputs, inputs, accumulate);
+  const std::unique_ptr<Weight> matrix = weight(outputs, inputs, accumulate && shape_.pieces);
   const Tensor x = values(dtype_, shape_.tokens, inputs),
                out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
   step(name, shape_.layers, 2.0 * static_cast<double>(x.elements()) * static_cast<double>(outputs),

@@ -1,14 +1,11 @@
 #include "thresher/device/tracing.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "thresher/base/check.h"
 
 namespace thresher::device {
 namespace {
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 double bytes_of(const Tensor& x) {
   return static_cast<double>(x.elements() * tensor::size_of(x.dtype));
@@ -29,23 +26,35 @@ double attended_pairs(const std::vector<std::int64_t>& lengths, std::int64_t win
 template <class Body>
 void TracingDevice::timed(const char* step, double flop, double bytes, const Body& body) {
   if (hook_) hook_();
-  inner_.finish();
-  const double start = seconds_now();
-  body();
-  inner_.finish();
   StepCost& cost = costs_[step];
   cost.step = step;
+  inner_.time(cost.seconds, body);
   ++cost.calls;
-  cost.seconds += seconds_now() - start;
   cost.flop += flop;
   cost.bytes += bytes;
 }
 
 void TracingDevice::dump(const char* step, const Tensor& output) const {
-  if (dump_ && output) dump_(step, costs_.at(step).calls - 1, output);
+  if (!dump_ || !output) return;
+  inner_.finish();
+  dump_(step, costs_.at(step).calls - 1, output);
+}
+
+TracingDevice::~TracingDevice() {
+  try {
+    inner_.finish();
+  } catch (const base::Error&) {
+    // Whoever wants the results has asked for them.
+  }
+}
+
+void TracingDevice::reset() {
+  inner_.finish();
+  costs_.clear();
 }
 
 std::vector<StepCost> TracingDevice::steps() const {
+  inner_.finish();
   std::vector<StepCost> list;
   for (const auto& [name, cost] : costs_) list.push_back(cost);
   std::sort(list.begin(), list.end(), [](const StepCost& a, const StepCost& b) { return a.seconds > b.seconds; });
@@ -98,8 +107,11 @@ void TracingDevice::rope(const Tensor& x, const RopeOptions& options) {
 
 void TracingDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
                            const AttendOptions& options, const Tensor& out) {
-  std::vector<std::int32_t> starts(static_cast<std::size_t>(sequences.count) + 1);
-  inner_.download(sequences.starts, tensor::row_vector(starts.data(), DType::i32, sequences.count + 1));
+  std::vector<std::int32_t> starts(sequences.host_starts.begin(), sequences.host_starts.end());
+  if (starts.empty()) {
+    starts.resize(static_cast<std::size_t>(sequences.count) + 1);
+    inner_.download(sequences.starts, tensor::row_vector(starts.data(), DType::i32, sequences.count + 1));
+  }
   std::vector<std::int64_t> lengths;
   for (std::size_t i = 1; i < starts.size(); ++i) lengths.push_back(starts[i] - starts[i - 1]);
   const double flop = 4.0 * static_cast<double>(q.columns) * attended_pairs(lengths, options.window);

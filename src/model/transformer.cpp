@@ -131,20 +131,21 @@ void Transformer::run(const PackedBatch& batch, std::span<const float> in, std::
   parts.arena.reset();
   const Exchange exchange = parts.upload(batch);
   const Tensor residual = parts.arena.take(DType::f32, tokens, config.hidden);
-  const Pass pass{.device = parts.device,
-                  .arena = parts.arena,
-                  .tensor = parts.tensor,
-                  .reducing = parts.reducing,
-                  .dtype = parts.options.dtype,
-                  .tokens = tokens,
-                  .sequences = {exchange.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest},
-                  .rope = {.rows = exchange.rope_rows,
-                           .cos = parts.rope->cos(),
-                           .sin = parts.rope->sin(),
-                           .head_size = config.head_size,
-                           .gain = {},
-                           .epsilon = config.norm_epsilon},
-                  .norm_epsilon = config.norm_epsilon};
+  const Pass pass{
+      .device = parts.device,
+      .arena = parts.arena,
+      .tensor = parts.tensor,
+      .reducing = parts.reducing,
+      .dtype = parts.options.dtype,
+      .tokens = tokens,
+      .sequences = {exchange.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest, batch.starts},
+      .rope = {.rows = exchange.rope_rows,
+               .cos = parts.rope->cos(),
+               .sin = parts.rope->sin(),
+               .head_size = config.head_size,
+               .gain = {},
+               .epsilon = config.norm_epsilon},
+      .norm_epsilon = config.norm_epsilon};
   if (embeds(part)) {
     parts.weights.embedding.apply(pass, exchange.ids, residual);
   } else {

@@ -47,7 +47,7 @@ class CommandLine(ProgramTest):
 
     def test_what_this_build_lacks(self):
         needed = ['score', '--model', MODEL, '--corpus', 'x', '--output', self.folder / 'out']
-        self.refuse(69, 'without CUDA', *needed, '--device', 'cuda')
+        self.refuse(64, '--share-gpus is for --device cuda', *needed, '--share-gpus')
         self.refuse(69, 'dp=N', *needed, '--layout', 'dp=1,pp=2')
         self.refuse(69, 'dp=N', *needed, '--layout', 'tp=2', ranks=2)
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,7 +37,8 @@ class Weight {
 struct Sequences {
   Tensor starts;
   std::int64_t count = 0;
-  std::int64_t longest = 0;  // rows of the longest one
+  std::int64_t longest = 0;                        // rows of the longest one
+  std::span<const std::int32_t> host_starts = {};  // the same numbers where the host can read them, or empty
 };
 
 enum class Activation : std::uint8_t { silu, gelu, gelu_tanh };
@@ -167,6 +169,10 @@ class Device {
   virtual void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
                      const ScoreParts& parts) = 0;
   virtual ScoreTime score_time() const = 0;
+
+  // Does `body`, calls of this device, and adds the seconds that they take to `seconds`: at the latest when `finish` is
+  // called, until which `seconds` must live.
+  virtual void time(double& seconds, const std::function<void()>& body);
 
   // The machine's measured peak for products of this dtype with this device's threads, FLOP/s; takes about `seconds`.
   virtual double measure_peak(DType dtype, double seconds) = 0;

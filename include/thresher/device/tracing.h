@@ -30,13 +30,15 @@ class TracingDevice : public Device {
 
   // `inner` must outlive this.
   explicit TracingDevice(Device& inner) : inner_(inner) {}
+  ~TracingDevice() override;
+  TracingDevice(const TracingDevice&) = delete;
 
   void dump_to(Dump dump) { dump_ = std::move(dump); }
   // Called before each step; what it throws ends the step.
   void before_steps(std::function<void()> hook) { hook_ = std::move(hook); }
   // By falling time.
   std::vector<StepCost> steps() const;
-  void reset() { costs_.clear(); }
+  void reset();
 
   std::string kind() const override { return inner_.kind(); }
   std::string isa() const override { return inner_.isa(); }
@@ -63,6 +65,7 @@ class TracingDevice : public Device {
                      const Tensor& out) override;
   void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) override;
   ScoreTime score_time() const override { return inner_.score_time(); }
+  void time(double& seconds, const std::function<void()>& body) override { inner_.time(seconds, body); }
   double measure_peak(DType dtype, double seconds) override { return inner_.measure_peak(dtype, seconds); }
 
  private:

@@ -67,7 +67,12 @@ BenchOptions read_options(Arguments& arguments) {
   options.json = arguments.flag("json");
   options.make_model = arguments.text("make-model");
   options.settings.threads = static_cast<int>(arguments.whole("threads", 1, 4096).value_or(base::usable_cores()));
-  options.settings.tokens_per_batch = arguments.whole("tokens-per-batch", 2, 1 << 20).value_or(2048);
+  constexpr std::string_view devices[] = {"cpu", "cuda"};
+  const bool cuda = arguments.choice("device", devices) == 1;
+  const std::optional<std::int64_t> gpu = arguments.whole("gpu", 0, 1023);
+  if (cuda) options.settings.gpu = static_cast<int>(gpu.value_or(0));
+  if (gpu && !cuda) arguments.reject("--gpu is for --device cuda");
+  options.settings.tokens_per_batch = arguments.whole("tokens-per-batch", 2, 1 << 20).value_or(cuda ? 16384 : 2048);
   options.settings.document = arguments.whole("document", 2, 1 << 20).value_or(512);
   options.settings.seconds = arguments.real("seconds", 0.01, 3600).value_or(3);
   options.settings.seconds_per_step = options.settings.seconds / 10;
@@ -104,12 +109,13 @@ device::BenchShape steps_of(const BenchSettings& settings) {
           .head_size = shape.head_size,
           .vocabulary = shape.vocabulary,
           .tokens = settings.tokens_per_batch,
-          .sequence_length = std::min(settings.document, settings.tokens_per_batch)};
+          .sequence_length = std::min(settings.document, settings.tokens_per_batch),
+          .pieces = !settings.gpu};
 }
 
 void measure_steps(const BenchSettings& settings, Findings& findings) {
   const std::string_view name = tensor::name_of(settings.dtype);
-  const auto device = device::make_cpu_device({settings.threads});
+  const auto device = make_device(settings);
   const device::BenchReport report =
       device::bench_steps(*device, steps_of(settings), settings.dtype, settings.seconds_per_step);
   findings.peaks += fmt::format("{}\"{}\": {}", comma(findings.peaks), name, report.peak);
@@ -180,8 +186,10 @@ Command bench_command() {
         {"score", Arity::flag, "", "also score from end to end", ""},
         {"json", Arity::flag, "", "print JSON", ""}}},
       {"How",
-       {{"threads", Arity::one, "N", "threads", "cores"},
-        {"tokens-per-batch", Arity::one, "N", "tokens of a batch", "2048"},
+       {{"device", Arity::one, "NAME", "cpu or cuda", "cpu"},
+        {"gpu", Arity::one, "N", "with --device cuda: which one, from 0", "0"},
+        {"threads", Arity::one, "N", "threads", "cores"},
+        {"tokens-per-batch", Arity::one, "N", "tokens of a batch", "2048; cuda: 16384"},
         {"document", Arity::one, "N", "tokens of each document, with --score", "512"},
         {"seconds", Arity::one, "S", "how long --score measures; a tenth of it for each step", "3"}}},
       {"Models with random weights",

@@ -6,6 +6,7 @@
 #include "app/commands/temporary_directory.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/file.h"
+#include "thresher/device/cuda.h"
 #include "thresher/device/tracing.h"
 #include "thresher/model/transformer.h"
 
@@ -46,17 +47,25 @@ double flops_of(const model::ModelConfig& config, const model::PackedBatch& batc
 
 }  // namespace
 
+std::unique_ptr<device::Device> make_device(const BenchSettings& settings) {
+  if (settings.gpu)
+    return device::make_cuda_device({.gpu = *settings.gpu, .threads = settings.threads, .algorithms = {}});
+  return device::make_cpu_device({settings.threads});
+}
+
 ScoreSpeed measure_score(const BenchSettings& settings) {
   const TemporaryDirectory directory;
   base::FileSystem& files = base::real_files();
   model::make_model(files, directory.path(), settings.shape);
   const model::ModelConfig config = model::read_config(files, directory.path());
-  const auto device = device::make_cpu_device({settings.threads});
+  const auto device = make_device(settings);
   device::TracingDevice tracing(*device);
   const model::PackedBatch batch = random_batch(settings);
   const auto rows = static_cast<std::int64_t>(batch.ids.size());
-  model::Transformer transformer(tracing, files, directory.path(), config,
-                                 {settings.dtype, {.tokens = rows, .longest = settings.document}});
+  model::StageOptions options{settings.dtype, {.tokens = rows, .longest = settings.document}};
+  options.part = model::whole(config);
+  options.part->exact = !settings.gpu;  // as `score` does unless told
+  model::Transformer transformer(tracing, files, directory.path(), config, options);
   model::ScoredTokens scored;
   transformer.score(batch, scored);
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 
 #include "thresher/device/device.h"
 #include "thresher/model/make_model.h"
@@ -12,11 +14,15 @@ struct BenchSettings {
   model::MakeModel shape;
   tensor::DType dtype = tensor::DType::bf16;  // of the products
   int threads = 1;
+  std::optional<int> gpu = {};  // its place in the driver's list; none: the CPU
   std::int64_t tokens_per_batch = 0;
   std::int64_t document = 0;  // tokens of each document
   double seconds = 0;         // how long to score
   double seconds_per_step = 0;
 };
+
+// Throws base::Error.
+std::unique_ptr<device::Device> make_device(const BenchSettings& settings);
 
 struct ScoreSpeed {
   double tokens_per_second = 0;

@@ -4,6 +4,7 @@
 
 #include "app/commands/commands.h"
 #include "app/commands/intake.h"
+#include "thresher/device/cuda.h"
 #include "thresher/schedule/job.h"
 
 namespace thresher::app {
@@ -26,19 +27,29 @@ std::optional<comm::Layout> read_layout(Arguments& arguments, int ranks) {
   return std::nullopt;
 }
 
+// What this build or machine lacks is told before any work is done.
+void check_cuda(Arguments& arguments) {
+  try {
+    device::gpus();
+  } catch (const base::Error& error) {
+    arguments.reject(fmt::format("--device cuda: {}", error.what()), error.code());
+  }
+}
+
 void read_model_options(Arguments& arguments, schedule::Job& job) {
   constexpr std::string_view dtypes[] = {"bf16", "f32"};
   constexpr std::string_view devices[] = {"cpu", "cuda"};
   if (const auto dtype = arguments.choice("dtype", dtypes)) {
     job.dtype = *dtype == 0 ? tensor::DType::bf16 : tensor::DType::f32;
   }
-  if (arguments.choice("device", devices) == 1) {
-    arguments.reject("--device cuda: this thresher is built without CUDA; leave --device out or say cpu",
-                     base::Exit::unavailable);
-  }
+  job.device = static_cast<schedule::DeviceKind>(arguments.choice("device", devices).value_or(0));
+  const bool cuda = job.device == schedule::DeviceKind::cuda;
+  job.share_gpus = arguments.flag("share-gpus");
+  if (job.share_gpus && !cuda) arguments.reject("--share-gpus is for --device cuda");
+  if (cuda) check_cuda(arguments);
   constexpr std::string_view switches[] = {"on", "off"};
   constexpr std::string_view loads[] = {"auto", "each", "broadcast"};
-  job.tp_exact = arguments.choice("tp-exact", switches).value_or(0) == 0;
+  job.tp_exact = arguments.choice("tp-exact", switches).value_or(cuda ? 1 : 0) == 0;
   job.load = static_cast<schedule::LoadMode>(arguments.choice("load", loads).value_or(0));
   job.threads = static_cast<int>(arguments.whole("threads", 1, 4096).value_or(0));
   job.tokens_per_batch = arguments.whole("tokens-per-batch", 1, most_tokens).value_or(0);
@@ -122,9 +133,10 @@ Command score_command() {
       intake_group(),
       {"Machine",
        {{"dtype", Arity::one, "NAME", "bf16 or f32", "bf16, or f32 where the weights are"},
-        {"device", Arity::one, "NAME", "cpu or cuda", "cpu"},
+        {"device", Arity::one, "NAME", "cpu or cuda: a GPU for each rank of a host", "cpu"},
+        {"share-gpus", Arity::flag, "", "let several ranks compute on one GPU", ""},
         {"layout", Arity::one, "AXES", "auto, or like dp=2,pp=2,tp=1: replicas, stages, shards", "auto"},
-        {"tp-exact", Arity::one, "on|off", "the same bits for every tp; off is another job", "on"},
+        {"tp-exact", Arity::one, "on|off", "the same bits for every tp; off is another job", "on; cuda: off"},
         {"load", Arity::one, "HOW", "auto; each: every rank reads its part; broadcast: one does", "auto"},
         {"threads", Arity::one, "N", "threads of each rank", "cores / local ranks"},
         {"tokens-per-batch", Arity::one, "N", "changes speed and memory, never results", "chosen"}}},

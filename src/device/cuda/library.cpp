@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <system_error>
 
 #include "thresher/base/check.h"
@@ -17,6 +18,14 @@ constexpr bool built_with_cuda = THRESHER_WITH_CUDA;
 
 [[noreturn]] void unavailable(const std::string& message) {
   base::fail(base::Exit::unavailable, message, std::source_location());
+}
+
+// Where CUDA is installed but its libraries are not in the loader's folders: who comes after finds them loaded.
+void load_toolkit_libraries() {
+  const char* given = std::getenv("CUDA_PATH");
+  const fs::path folder = given ? fs::path(given) : fs::path("/usr/local/cuda");
+  for (const char* place : {"lib64", "lib"})
+    if (dlopen((folder / place / THRESHER_CUBLAS_LIBRARY).c_str(), RTLD_NOW | RTLD_LOCAL)) return;
 }
 
 const Entry& entry() {
@@ -47,6 +56,10 @@ const Entry& load(const fs::path& file) {
                     "the CPU (--device cpu)",
                     file.string()));
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    load_toolkit_libraries();
+    library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
   if (!library)
     unavailable(
         fmt::format("{} cannot be loaded: {}; the libraries of CUDA {} have to be installed, or their folder "

@@ -71,10 +71,11 @@ CudaDevice::~CudaDevice() {
   static_cast<void>(cudaStreamSynchronize(stream_.raw()));
 }
 
-void CudaDevice::step(const char* name) {
+Range CudaDevice::step(const char* name) {
   check(cudaSetDevice(index_), "choosing the GPU");
   if (one_by_one_ && !running_.empty()) wait(running_.back());
   if (running_.size() < remembered_steps && (running_.empty() || running_.back() != name)) running_.push_back(name);
+  return Range(name);
 }
 
 void CudaDevice::wait(const char* doing) {
@@ -98,7 +99,7 @@ Buffer CudaDevice::allocate(std::int64_t bytes) {
 void CudaDevice::upload(const Tensor& host, const Tensor& device) {
   expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
          "upload of another shape");
-  step("upload");
+  const Range range = step("upload");
   copies_.upload(host, device);
 }
 
@@ -114,34 +115,33 @@ void CudaDevice::finish() {
 }
 
 void CudaDevice::reserve(std::int64_t, std::int64_t scored, std::int64_t) {
-  if (largest_outputs_ > 0)
-    score_.reserve({.rows = scored,
-                    .outputs = largest_outputs_,
-                    .inputs = largest_inputs_,
-                    .element_bytes = 4,
-                    .part_bytes = sizeof(TilePart)});
+  if (head_.outputs == 0 || scored == 0) return;
+  head_.rows = scored;
+  score_.reserve(head_);
 }
 
 std::unique_ptr<Weight> CudaDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) {
-  step("pack");
+  const Range range = step("pack");
   auto weight = cuda::pack(index_, copies_, matrix, dtype, cuts);
-  if (cuts.empty()) {
-    largest_outputs_ = std::max(largest_outputs_, matrix.rows);
-    largest_inputs_ = std::max(largest_inputs_, matrix.columns);
-  }
+  if (cuts.empty() && matrix.rows > head_.outputs)
+    head_ = {.rows = 0,
+             .outputs = matrix.rows,
+             .inputs = matrix.columns,
+             .element_bytes = tensor::size_of(dtype),
+             .part_bytes = sizeof(TilePart)};
   return weight;
 }
 
 void CudaDevice::embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) {
   expect(table.columns == out.columns && ids.columns == out.rows && out.dtype == DType::f32, "embed");
-  step("embed");
+  const Range range = step("embed");
   cuda::embed(ids, table, first_id, out, stream_.raw());
 }
 
 void CudaDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) {
   expect(x.dtype == DType::f32 && gain.dtype == DType::f32 && gain.columns == out.columns && x.columns == out.columns,
          "norm");
-  step("norm");
+  const Range range = step("norm");
   cuda::norm(x, rows, gain, epsilon, out, stream_.raw());
 }
 
@@ -150,14 +150,14 @@ void CudaDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bia
   expect(x.dtype == weight.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
          "matmul's types");
   if (out.elements() == 0) return;
-  step("matmul");
+  const Range range = step("matmul");
   matmul_.run(x, dynamic_cast<const CudaWeight&>(weight), bias, accumulate, out);
 }
 
 void CudaDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
   expect(x.rows == out.rows && x.columns == out.columns && (!bias || bias.columns == out.columns), "add's shapes");
   expect(x.dtype == DType::f32 && out.dtype == DType::f32, "add's types");
-  step("add");
+  const Range range = step("add");
   cuda::add(x, bias, out, stream_.raw());
 }
 
@@ -165,7 +165,7 @@ void CudaDevice::rope(const Tensor& x, const RopeOptions& options) {
   expect(options.head_size > 0 && options.head_size % 2 == 0 && x.columns % options.head_size == 0 &&
              options.rows.columns == x.rows,
          "rope");
-  step("rope");
+  const Range range = step("rope");
   cuda::rope(x, options, stream_.raw());
 }
 
@@ -184,13 +184,13 @@ void CudaDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const
              out.columns == q.columns,
          "attend's heads");
   expect(q.dtype == k.dtype && q.dtype == v.dtype && (q.dtype == DType::f32 || q.dtype == out.dtype), "attend's types");
-  step("attend");
+  const Range range = step("attend");
   cuda::attend(q, k, v, sequences, options, out, stream_.raw());
 }
 
 void CudaDevice::gate(const Tensor& x, Activation activation, const Tensor& out) {
   expect(x.columns == 2 * out.columns && x.rows == out.rows, "gate");
-  step("gate");
+  const Range range = step("gate");
   cuda::gate(x, activation, out, stream_.raw());
 }
 
@@ -200,7 +200,7 @@ void CudaDevice::target_logits(const Tensor& hidden, const Weight& head, const T
              out.columns == hidden.rows,
          "target_logits");
   if (hidden.rows == 0) return;
-  step("target_logits");
+  const Range range = step("target_logits");
   if (head.outputs() == 0 || head.inputs() == 0)
     return check(cudaMemsetAsync(out.data, 0, static_cast<std::size_t>(out.columns * 4), stream_.raw()),
                  "clearing logits");
@@ -211,12 +211,19 @@ void CudaDevice::score(const Tensor& hidden, const Weight& head, const ScoreQues
                        const ScoreParts& parts) {
   expect_score(hidden, head, question, parts);
   if (hidden.rows == 0) return;
-  step("score");
+  const Range range = step("score");
   score_.run(hidden, dynamic_cast<const CudaWeight&>(head), question, parts);
 }
 
+void CudaDevice::time(double& seconds, const std::function<void()>& body) {
+  check(cudaSetDevice(index_), "choosing the GPU");
+  const std::size_t stretch = timeline_.begin(stream_.raw());
+  body();
+  timeline_.end(stretch, stream_.raw(), seconds);
+}
+
 double CudaDevice::measure_peak(DType dtype, double seconds) {
-  step("measure_peak");
+  const Range range = step("measure_peak");
   return products_.measure_peak(dtype, seconds);
 }
 

@@ -8,6 +8,7 @@
 #include "device/cuda/runtime/matmul.h"
 #include "device/cuda/runtime/memory.h"
 #include "device/cuda/runtime/product.h"
+#include "device/cuda/runtime/range.h"
 #include "device/cuda/runtime/score.h"
 #include "device/cuda/runtime/timeline.h"
 #include "thresher/device/cuda.h"
@@ -44,6 +45,7 @@ class CudaDevice : public Device {
                      const Tensor& out) override;
   void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) override;
   ScoreTime score_time() const override { return score_.time(); }
+  void time(double& seconds, const std::function<void()>& body) override;
   double measure_peak(DType dtype, double seconds) override;
 
   std::string algorithms() { return products_.algorithms().text(); }
@@ -51,7 +53,7 @@ class CudaDevice : public Device {
  private:
   // Any thread may call, and CUDA remembers the GPU by thread. `name` appears in the message where the step fails
   // later.
-  void step(const char* name);
+  [[nodiscard]] Range step(const char* name);
   // Waits; `doing` is what was asked for.
   void wait(const char* doing);
 
@@ -65,8 +67,8 @@ class CudaDevice : public Device {
   Products products_;
   Matmul matmul_;
   Score score_;
-  std::vector<const char*> running_;                       // steps since the last wait, no two alike in a row
-  std::int64_t largest_outputs_ = 0, largest_inputs_ = 0;  // of weights in one piece
+  std::vector<const char*> running_;  // steps since the last wait, no two alike in a row
+  ScoreShape head_;                   // of the weight with the most outputs, most likely the head
 };
 
 }  // namespace thresher::device::cuda

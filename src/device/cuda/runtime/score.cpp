@@ -116,6 +116,19 @@ void Score::tile(const Chunk& chunk, std::int64_t index) {
   logits.in_use = true;
 }
 
+// A head without rows: its lists of the best are begun, and stay empty.
+void Score::nothing(const Chunk& chunk) {
+  if (!chunk.out.top_id) return;
+  const Tensor logits = tensor::matrix(logits_[0].memory.data(), DType::f32, chunk.hidden.rows, 0);
+  score_best({.logits = logits,
+              .first_tile = 0,
+              .first_id = chunk.question.first_id,
+              .targets = chunk.of_row(chunk.question.targets),
+              .target_logits = {},
+              .weighted = false},
+             nullptr, chunk.below(chunk.out.top_id), chunk.below(chunk.out.top_logit), side_.raw());
+}
+
 void Score::merge(const Chunk& chunk) {
   score_merge({.parts = static_cast<const TilePart*>(parts_.data()),
                .tiles = (chunk.head.outputs() + vocabulary_tile - 1) / vocabulary_tile,
@@ -132,10 +145,14 @@ void Score::run(const Tensor& rows_given, const CudaWeight& head, const ScoreQue
   const Tensor hidden = aligned_hidden(rows_given);
   const ScorePlan plan = sized(hidden, head);
   const std::size_t stretch = timeline_.begin(stream_);
+  // What the results' memory was used for before is over when the second stream writes there.
+  check(cudaEventRecord(merged_.raw(), stream_), "marking the beginning");
+  check(cudaStreamWaitEvent(side_.raw(), merged_.raw()), "waiting for the beginning");
   check(cudaMemsetAsync(parts.found.data, 0, static_cast<std::size_t>(hidden.rows * 4), stream_), "clearing logits");
   for (std::int64_t first = 0; first < hidden.rows; first += plan.rows) {
     const Chunk chunk{hidden.rows_from(first, std::min(plan.rows, hidden.rows - first)), head, question, parts, first};
     for (std::int64_t index = 0; index < plan.tiles; ++index) tile(chunk, index);
+    if (plan.tiles == 0) nothing(chunk);
     merge(chunk);
   }
   check(cudaEventRecord(merged_.raw(), side_.raw()), "marking the scores");

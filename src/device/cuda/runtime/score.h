@@ -34,6 +34,7 @@ class Score {
   };
   struct Chunk;
   void tile(const Chunk& chunk, std::int64_t index);
+  void nothing(const Chunk& chunk);
   void merge(const Chunk& chunk);
   Tensor aligned_hidden(const Tensor& hidden);
   ScorePlan sized(const Tensor& hidden, const CudaWeight& head);

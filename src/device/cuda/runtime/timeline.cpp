@@ -3,26 +3,31 @@
 namespace thresher::device::cuda {
 
 std::size_t Timeline::begin(cudaStream_t stream) {
-  if (used_ == stretches_.size()) stretches_.push_back({make_event(true), make_event(true), nullptr});
-  check(cudaEventRecord(stretches_[used_].begin.raw(), stream), "marking time");
-  return used_++;
+  if (free_.empty()) {
+    free_.push_back(stretches_.size());
+    stretches_.push_back({make_event(true), make_event(true), nullptr});
+  }
+  const std::size_t stretch = free_.back();
+  check(cudaEventRecord(stretches_[stretch].begin.raw(), stream), "marking time");
+  free_.pop_back();
+  return stretch;
 }
 
 void Timeline::end(std::size_t stretch, cudaStream_t stream, double& into) {
   check(cudaEventRecord(stretches_[stretch].end.raw(), stream), "marking time");
   stretches_[stretch].into = &into;
+  ended_.push_back(stretch);
 }
 
 void Timeline::collect() {
-  for (std::size_t i = 0; i < used_; ++i) {
-    Stretch& stretch = stretches_[i];
-    if (!stretch.into) continue;
+  for (const std::size_t at : ended_) {
+    const Stretch& stretch = stretches_[at];
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, stretch.begin.raw(), stretch.end.raw()), "reading a time");
     *stretch.into += static_cast<double>(milliseconds) * 1e-3;
-    stretch.into = nullptr;
+    free_.push_back(at);
   }
-  used_ = 0;
+  ended_.clear();
 }
 
 }  // namespace thresher::device::cuda

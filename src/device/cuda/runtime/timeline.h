@@ -9,8 +9,8 @@ namespace thresher::device::cuda {
 
 class Timeline {
  public:
-  // Marks the beginning of a stretch on the stream; `end` adds its seconds to `into` at the next `collect` after it is
-  // done. `into` outlives this.
+  // Marks the beginning of a stretch on the stream; the first `collect` after `end` adds its seconds to `into`.
+  // Stretches may lie inside each other, and be open at a `collect`.
   std::size_t begin(cudaStream_t stream);
   void end(std::size_t stretch, cudaStream_t stream, double& into);
   // All streams that were marked have been waited for.
@@ -22,7 +22,7 @@ class Timeline {
     double* into = nullptr;
   };
   std::vector<Stretch> stretches_;  // made once, used again
-  std::size_t used_ = 0;
+  std::vector<std::size_t> free_, ended_;
 };
 
 }  // namespace thresher::device::cuda
