@@ -49,6 +49,13 @@ __device__ inline std::uint16_t bf16_of(float value) {
   return __bfloat16_as_ushort(__float2bfloat16_rn(value));
 }
 
+// 2^t within 2^-22; 0 below 2^-126.
+__device__ inline float power_of_two(float t) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(t));
+  return power;
+}
+
 // d += a b, bf16 in, f32 sums: a 16 x 16 by rows, b 16 x 8 by columns, fragments as the PTX ISA lays out m16n8k16.
 __device__ inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"

@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace thresher::device::emulation {
@@ -51,6 +52,19 @@ struct KeptStack {
   void deallocate(const context::stack_context& stack) { stacks.give(stack); }
 };
 
+// Where threads wait: a barrier's line, or an operation of a warp.
+struct Place {
+  const char* what;  // file or operation
+  unsigned line = 0;
+
+  bool operator==(const Place& other) const { return line == other.line && std::strcmp(what, other.what) == 0; }
+  std::string name() const {
+    if (line == 0) return what;
+    const char* slash = std::strrchr(what, '/');
+    return std::string(slash ? slash + 1 : what) + ":" + std::to_string(line);
+  }
+};
+
 struct Copy {
   void* to;
   const void* from;
@@ -64,7 +78,7 @@ struct Lane {
   context::fiber fiber, scheduler;
   Wait wait = Wait::none;
   unsigned mask = 0;
-  std::string where;
+  Place where{"its start"};
   unsigned operations = 0;
   std::vector<Copy> copies;
   std::uint64_t group = 0;
@@ -78,21 +92,20 @@ class Block;
 thread_local Block* block = nullptr;
 thread_local Lane* current = nullptr;
 thread_local Settings chosen;
-thread_local std::set<std::string> barriers;
+thread_local std::vector<Place> barriers;
 
 [[noreturn]] void fault(const std::string& what) {
   throw std::logic_error(what);
 }
 
-std::string place(const std::source_location& where) {
-  const std::string file = where.file_name();
-  return file.substr(file.find_last_of('/') + 1) + ":" + std::to_string(where.line());
+// Whether the barrier is there at all.
+bool stands(const Place& place) {
+  if (std::find(barriers.begin(), barriers.end(), place) == barriers.end()) barriers.push_back(place);
+  return chosen.dropped_barrier.empty() || place.name() != chosen.dropped_barrier;
 }
 
-// Whether the barrier is there at all.
-bool stands(const std::string& where) {
-  barriers.insert(where);
-  return where != chosen.dropped_barrier;
+Place place_of(const std::source_location& where) {
+  return {where.file_name(), where.line()};
 }
 
 void arrive(const Copy& copy) {
@@ -174,7 +187,7 @@ void Block::start() {
           if (!failure_) failure_ = std::current_exception();
         }
         lane.wait = Wait::done;
-        lane.where = "its end";
+        lane.where = {"its end"};
         lane.scheduler = std::move(lane.scheduler).resume();
       }
       return std::move(lane.scheduler);
@@ -219,12 +232,12 @@ bool Block::release_warp(unsigned warp) {
       if (lane.mask >> bit & 1) all = first + bit < last && lanes_[first + bit].wait == Wait::warp;
     if (!all) continue;
     const unsigned mask = lane.mask;
-    const std::string where = lane.where;
+    const Place where = lane.where;
     for (unsigned bit = 0; bit < warp_lanes; ++bit) {
       if (!(mask >> bit & 1)) continue;
       Lane& other = lanes_[first + bit];
       if (other.mask != mask || other.where != where)
-        fault(here() + ": lanes of one warp are at " + where + " and at " + other.where);
+        fault(here() + ": lanes of one warp are at " + where.name() + " and at " + other.where.name());
       other.wait = Wait::none;
     }
     return true;
@@ -232,7 +245,8 @@ bool Block::release_warp(unsigned warp) {
   return false;
 }
 
-// Threads that have ended count as arrived, as on sm_70 and later.
+// When all threads are at one barrier. Which of two barriers a thread is at, or that it has ended, is no concern of the
+// hardware's, but of whoever wrote the kernel.
 bool Block::release_block() {
   bool any = false;
   for (const Lane& lane : lanes_) {
@@ -240,12 +254,11 @@ bool Block::release_block() {
     any = any || lane.wait == Wait::block;
   }
   if (!any) return false;
-  std::string where;
+  const Place where =
+      std::find_if(lanes_.begin(), lanes_.end(), [](const Lane& l) { return l.wait == Wait::block; })->where;
   for (Lane& lane : lanes_) {
-    if (lane.wait == Wait::done) fault(here() + ": a thread has ended without the barrier of others");
-    if (!where.empty() && lane.where != where)
-      fault(here() + ": threads are at barriers " + where + " and " + lane.where);
-    where = lane.where;
+    if (lane.wait == Wait::done) fault(here() + ": a thread has ended without the barrier of others, " + where.name());
+    if (lane.where != where) fault(here() + ": threads are at barriers " + where.name() + " and " + lane.where.name());
     lane.wait = Wait::none;
   }
   return true;
@@ -254,8 +267,8 @@ bool Block::release_block() {
 void Block::deadlock() const {
   const Lane& one = *std::find_if(lanes_.begin(), lanes_.end(), [](const Lane& l) { return l.wait != Wait::done; });
   const auto other = std::find_if(lanes_.begin(), lanes_.end(), [&](const Lane& l) { return l.where != one.where; });
-  fault(here() + ": deadlock, thread " + std::to_string(one.number) + " waits at " + one.where +
-        (other == lanes_.end() ? "" : ", thread " + std::to_string(other->number) + " is at " + other->where));
+  fault(here() + ": deadlock, thread " + std::to_string(one.number) + " waits at " + one.where.name() +
+        (other == lanes_.end() ? "" : ", thread " + std::to_string(other->number) + " is at " + other->where.name()));
 }
 
 void Block::run(const Extent& index) {
@@ -286,22 +299,29 @@ void yield() {
   lane.scheduler = std::move(lane.scheduler).resume();
 }
 
-void wait_for_warp(unsigned mask, std::string where) {
-  if (!(mask >> lane() & 1)) fault(where + ": a lane outside of its own mask");
+void wait_for_warp(unsigned mask, const Place& where) {
+  if (!(mask >> lane() & 1)) fault(where.name() + ": a lane outside of its own mask");
   current->wait = Wait::warp;
   current->mask = mask;
-  current->where = std::move(where);
+  current->where = where;
   yield();
 }
 
 }  // namespace
+
+Streams& streams() {
+  static Streams given;
+  return given;
+}
 
 Settings& settings() {
   return chosen;
 }
 
 std::set<std::string> take_barriers() {
-  return std::exchange(barriers, {});
+  std::set<std::string> names;
+  for (const Place& place : std::exchange(barriers, {})) names.insert(place.name());
+  return names;
 }
 
 void run(const Launch& launch, const std::function<void()>& body) {
@@ -344,23 +364,23 @@ unsigned char* shared_memory() {
 }
 
 void block_barrier(const std::source_location& where) {
-  std::string name = place(where);
-  if (!stands(name)) return;
+  const Place place = place_of(where);
+  if (!stands(place)) return;
   current->wait = Wait::block;
-  current->where = std::move(name);
+  current->where = place;
   yield();
 }
 
 void warp_barrier(unsigned mask, const std::source_location& where) {
-  std::string name = place(where);
-  if (stands(name)) wait_for_warp(mask, std::move(name));
+  const Place place = place_of(where);
+  if (stands(place)) wait_for_warp(mask, place);
 }
 
 // Two sets of slots in turn: a lane that is ahead by one operation does not overwrite what the others still read.
-const unsigned char* exchange(unsigned mask, const void* value, std::size_t bytes, const char* what) {
+const unsigned char* exchange(unsigned mask, const void* value, std::size_t bytes, const char* operation) {
   unsigned char* slots = block->slots(current->number / warp_lanes, current->operations++ % 2);
   std::memcpy(slots + slot_bytes * lane(), value, bytes);
-  wait_for_warp(mask, what);
+  wait_for_warp(mask, {operation});
   return slots;
 }
 
@@ -377,7 +397,8 @@ void copies_end() {
   ++current->group;
 }
 
-void copies_wait(std::size_t groups) {
+void copies_wait(std::size_t groups, const std::source_location& where) {
+  if (!stands(place_of(where))) return;
   auto& copies = current->copies;
   const auto rest = std::find_if(copies.begin(), copies.end(),
                                  [&](const Copy& copy) { return copy.group + groups >= current->group; });

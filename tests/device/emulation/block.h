@@ -28,12 +28,12 @@ struct Settings {
   Order order = Order::rising;
   unsigned seed = 1;
   bool late_copies = true;      // asynchronous copies arrive when they are waited for, or at once
-  std::string dropped_barrier;  // "file.cuh:12": a barrier that does nothing; for tests of the tests
+  std::string dropped_barrier;  // "file.cuh:12": a barrier or wait that does nothing; for tests of the tests
 };
 
 // Of this thread's launches from now on.
 Settings& settings();
-// Places of all barriers that were reached since the last call, as `dropped_barrier` names them.
+// Places of all barriers and waits for copies that were reached since the last call, as `dropped_barrier` names them.
 std::set<std::string> take_barriers();
 
 struct Launch {
@@ -45,6 +45,10 @@ struct Launch {
 
 // Runs `body` for each thread of each block. Throws std::logic_error for faults of the kernel.
 void run(const Launch& launch, const std::function<void()>& body);
+
+// Takes launches on a stream, to be run in its order; none: they run at once, as do those without a stream.
+using Streams = std::function<void(void* stream, std::function<void()> work)>;
+Streams& streams();
 
 // Of the fiber that asks.
 const Extent& thread_index();
@@ -59,10 +63,10 @@ void warp_barrier(unsigned mask, const std::source_location& where);
 
 constexpr std::size_t slot_bytes = 64;
 // Every lane of the mask gives up to slot_bytes and sees what the others gave: 32 slots, good until the next call.
-const unsigned char* exchange(unsigned mask, const void* value, std::size_t bytes, const char* what);
+const unsigned char* exchange(unsigned mask, const void* value, std::size_t bytes, const char* operation);
 
 void copy_async(void* to, const void* from, std::size_t bytes, std::size_t zeros);
 void copies_end();
-void copies_wait(std::size_t groups);
+void copies_wait(std::size_t groups, const std::source_location& where);
 
 }  // namespace thresher::device::emulation

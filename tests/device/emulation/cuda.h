@@ -60,14 +60,21 @@ inline unsigned __ballot_sync(unsigned mask, int is) {
     if ((mask >> i & 1) && given_by<int>(slots, i) != 0) bits |= 1u << i;
   return bits;
 }
+inline int __popc(unsigned bits) {
+  return std::popcount(bits);
+}
 inline int __ffs(unsigned bits) {
   return bits == 0 ? 0 : std::countr_zero(bits) + 1;
 }
 
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::size_t shared_bytes,
-            Stream, Arguments... arguments) {
-  emulation::run({name, {grid.x, grid.y, grid.z}, threads, shared_bytes}, [&] { kernel(arguments...); });
+            Stream stream, Arguments... arguments) {
+  const auto work = [=] {
+    emulation::run({name, {grid.x, grid.y, grid.z}, threads, shared_bytes}, [&] { kernel(arguments...); });
+  };
+  if (stream && emulation::streams()) return emulation::streams()(stream, work);
+  work();
 }
 
 inline unsigned char* shared_memory() {
@@ -79,6 +86,10 @@ inline std::uint16_t bf16_of(float value) {
 }
 inline std::uint32_t bf16_pair(float low, float high) {
   return bf16_of(low) | std::uint32_t{bf16_of(high)} << 16;
+}
+
+inline float power_of_two(float t) {
+  return std::exp2(t);
 }
 
 // Element i of a register that holds two bf16.
@@ -93,14 +104,19 @@ inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b
   const Given mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
   const unsigned char* slots = emulation::exchange(~0u, &mine, sizeof mine, "mma.sync");
   const unsigned row = emulation::lane() / 4, column = emulation::lane() % 4 * 2;
+  float left[2][16], right[2][16];
+  for (unsigned pair = 0; pair < 4; ++pair) {
+    const auto of_row = given_by<Given>(slots, row * 4 + pair);
+    for (unsigned i = 0; i < 8; ++i)
+      left[i % 2][i / 4 * 8 + pair * 2 + i / 2 % 2] = half_of(of_row.a[i / 4 * 2 + i % 2], i / 2 % 2);
+    for (unsigned c = 0; c < 2; ++c) {
+      const auto of_column = given_by<Given>(slots, (column + c) * 4 + pair);
+      for (unsigned i = 0; i < 4; ++i) right[c][i / 2 * 8 + pair * 2 + i % 2] = half_of(of_column.b[i / 2], i % 2);
+    }
+  }
   for (unsigned i = 0; i < 4; ++i) {
     float sum = 0;
-    for (unsigned k = 0; k < 16; ++k) {
-      const unsigned upper = k / 8, pair = k % 8 / 2;
-      const auto left = given_by<Given>(slots, row * 4 + pair),
-                 right = given_by<Given>(slots, (column + i % 2) * 4 + pair);
-      sum += half_of(left.a[i / 2 + 2 * upper], k % 2) * half_of(right.b[upper], k % 2);
-    }
+    for (unsigned k = 0; k < 16; ++k) sum += left[i / 2][k] * right[i % 2][k];
     d[i] += sum;
   }
 }
@@ -132,8 +148,8 @@ inline void copies_end() {
   emulation::copies_end();
 }
 template <int groups>
-void copies_wait() {
-  emulation::copies_wait(groups);
+void copies_wait(const std::source_location& where = std::source_location::current()) {
+  emulation::copies_wait(groups, where);
 }
 
 }  // namespace thresher::device::cuda

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "device/cuda/kernels/kernels.h"
@@ -165,7 +164,8 @@ void EmulatedDevice::score_rows(const Tensor& hidden, const Tensor& head, const 
   const auto part = [&](const Tensor& view) { return view ? view.columns_from(first, rows) : Tensor{}; };
   const auto best = [&](const Tensor& view) { return view ? view.rows_from(first, rows) : Tensor{}; };
   std::vector<cuda::TilePart> tile_parts(static_cast<std::size_t>(tiles * rows));
-  for (std::int64_t tile = 0; tile < tiles; tile += chunk_tiles) {
+  // A head without rows has a chunk without columns.
+  for (std::int64_t tile = 0; tile < std::max<std::int64_t>(1, tiles); tile += chunk_tiles) {
     const std::int64_t column = tile * vocabulary_tile,
                        count = std::min(chunk_tiles * vocabulary_tile, head.rows - column);
     const Room logits(rows, count);
@@ -193,11 +193,6 @@ void EmulatedDevice::score(const Tensor& hidden, const Weight& head, const Score
                            const ScoreParts& parts) {
   const Tensor& rows = static_cast<const HostWeight&>(head).view();
   std::fill_n(parts.found.as<float>(), hidden.rows, 0.0f);
-  if (rows.rows == 0)
-    for (std::int64_t r = 0; r < parts.top_id.rows; ++r) {
-      std::fill_n(parts.top_id.row<std::int32_t>(r), parts.top_id.columns, -1);
-      std::fill_n(parts.top_logit.row<float>(r), parts.top_id.columns, -std::numeric_limits<float>::infinity());
-    }
   for (std::int64_t first = 0; first < hidden.rows; first += chunk_rows)
     score_rows(hidden.rows_from(first, std::min(chunk_rows, hidden.rows - first)), rows, question, parts, first);
 }

@@ -9,9 +9,11 @@ void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& 
   if (options.head_size < 1 || options.head_size > largest_head)
     base::fail(base::Exit::internal, "attention heads of " + std::to_string(options.head_size) + " numbers; 1 to " +
                                          std::to_string(largest_head) + " are possible");
+  if (!(options.scale > 0))
+    base::fail(base::Exit::internal, "attention scores scaled by " + std::to_string(options.scale) + ", not above 0");
   const AttendCall call{q, k, v, sequences, options, out};
-  if (q.dtype == DType::bf16) {
-    attend_in_bf16(call, stream);
+  if (out.dtype == DType::bf16) {
+    attend_by_mma(call, stream);
   } else {
     attend_in_f32(call, stream);
   }

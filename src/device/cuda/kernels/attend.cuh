@@ -1,4 +1,4 @@
-// What both attention kernels share: their arguments, and where a block works.
+// What the attention kernels share: their arguments, and where a block works.
 //
 // Query tiles and key blocks are counted from the sequence's start and masked weights are exact zeros, so a row's bits
 // depend on its sequence up to its own tile's end and on nothing else. (Online softmax: Milakov and Gimelshein 2018,
@@ -8,6 +8,9 @@
 #include "device/cuda/kernels/common.cuh"
 
 namespace thresher::device::cuda {
+
+// What a block may have on the GPU that has least of it, of sm_80 and up: sm_86, sm_89 and sm_120.
+constexpr std::size_t least_shared_bytes = 99 * 1024;
 
 template <class In, class Out>
 struct AttendView {
@@ -34,15 +37,17 @@ inline unsigned slots_for(std::int64_t rows, std::int64_t sequences, std::int64_
   return static_cast<unsigned>(rows / tile + sequences);
 }
 
-// The tile of a slot, by all threads of the block; `room` is one int of shared memory, free again after the next
-// barrier.
+// The tile of a slot: of the last sequence whose slots do not start behind it. By all lanes of each warp.
 template <int tile>
-__device__ inline QueryTile tile_of(const std::int32_t* starts, int sequences, int slot, int* room) {
-  for (int i = static_cast<int>(threadIdx.x); i < sequences; i += static_cast<int>(blockDim.x))
-    if (starts[i] / tile + i <= slot && (i + 1 == sequences || slot < starts[i + 1] / tile + i + 1)) *room = i;
-  __syncthreads();
-  const int i = *room;
-  return {starts[i], starts[i + 1] - starts[i], (slot - starts[i] / tile - i) * tile};
+__device__ inline QueryTile tile_of(const std::int32_t* starts, int sequences, int slot) {
+  int found = -1;
+  for (int first = 0; first < sequences; first += warp_lanes) {
+    const int i = first + static_cast<int>(threadIdx.x) % warp_lanes;
+    const unsigned lanes = __ballot_sync(all_lanes, i < sequences && starts[i] / tile + i <= slot);
+    found += __popc(lanes);
+    if (lanes != all_lanes) break;
+  }
+  return {starts[found], starts[found + 1] - starts[found], (slot - starts[found] / tile - found) * tile};
 }
 
 // The first key that a query sees.
@@ -56,7 +61,7 @@ __device__ inline bool sees(int query, int key, int window) {
 
 // What a row's earlier sums have to be multiplied by when its reference rises; 0 before the first key.
 __device__ inline float kept_by(float reference, float higher) {
-  return reference == higher ? 1.0f : exp2f(reference - higher);
+  return reference == higher ? 1.0f : power_of_two(reference - higher);
 }
 
 }  // namespace thresher::device::cuda

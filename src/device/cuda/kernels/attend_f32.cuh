@@ -1,5 +1,5 @@
-// Attention in f32 multiply-adds. A block has `queries` rows of one head; 16 x 16 threads, of which (y, x) has rows
-// rows_here * y + i, keys x + 16 j and outputs x + 16 d.
+// Attention in f32 multiply-adds, f32 out. A block has `queries` rows of one head; 16 x 16 threads, of which (y, x) has
+// rows rows_here * y + i, keys x + 16 j and outputs x + 16 d.
 #pragma once
 
 #include "device/cuda/kernels/attend.cuh"
@@ -14,7 +14,8 @@ struct AttendF32 {
   static constexpr int rows_here = queries / side, keys_here = keys / side, outputs_here = depth / side;
   static constexpr int line = depth + 4;  // rows 4 banks apart
   static constexpr int weights_line = keys + 4;
-  static constexpr std::size_t bytes = 16 + (queries * line + keys * line + queries * weights_line) * sizeof(float);
+  static constexpr std::size_t bytes = (queries * line + keys * line + queries * weights_line) * sizeof(float);
+  static_assert(bytes <= least_shared_bytes);
 };
 
 // `count` rows of a head into lines, zeros behind them and behind the head.
@@ -38,19 +39,18 @@ __device__ inline float sum_of_side(float value) {
   return value;
 }
 
-template <int depth, int queries, int keys, class Out>
-__global__ void __launch_bounds__(side* side) attend_f32(AttendView<float, Out> view) {
+template <int depth, int queries, int keys>
+__global__ void __launch_bounds__(side* side) attend_f32(AttendView<float, float> view) {
   using Shape = AttendF32<depth, queries, keys>;
   constexpr int line = Shape::line, rows_here = Shape::rows_here, keys_here = Shape::keys_here;
-  auto* room = reinterpret_cast<int*>(shared_memory());
-  float* q = reinterpret_cast<float*>(shared_memory() + 16);
+  float* q = reinterpret_cast<float*>(shared_memory());
   float* kv = q + queries * line;
   float* weights = kv + keys * line;
   const int x = static_cast<int>(threadIdx.x) % side, y = static_cast<int>(threadIdx.x) / side;
   const int head = static_cast<int>(blockIdx.y), size = view.head_size;
   // The longest tiles first.
   const auto [first, length, query] =
-      tile_of<queries>(view.starts, view.sequences, static_cast<int>(gridDim.x - 1 - blockIdx.x), room);
+      tile_of<queries>(view.starts, view.sequences, static_cast<int>(gridDim.x - 1 - blockIdx.x));
   if (query >= length) return;
   const int rows = length - query < queries ? length - query : queries;
   const std::int64_t kv_column = std::int64_t{(head + view.skipped) / view.group} * size;
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(side* side) attend_f32(AttendView<float, Out> 
       const float kept = kept_by(reference[i], highest);
       const float shift = highest == -__builtin_huge_valf() ? 0.0f : highest;
       for (int j = 0; j < keys_here; ++j) {
-        const float weight = exp2f(scores[i][j] - shift);
+        const float weight = power_of_two(scores[i][j] - shift);
         weights[(y * rows_here + i) * Shape::weights_line + x + side * j] = weight;
         sum += weight;
       }
@@ -112,9 +112,9 @@ __global__ void __launch_bounds__(side* side) attend_f32(AttendView<float, Out> 
   for (int i = 0; i < rows_here; ++i) {
     const int row = y * rows_here + i;
     if (row >= rows) continue;
-    Out* to = view.out[first + query + row] + std::int64_t{head} * size;
+    float* to = view.out[first + query + row] + std::int64_t{head} * size;
     for (int d = 0; d < Shape::outputs_here; ++d)
-      if (x + side * d < size) write(to[x + side * d], out[i][d] / total[i]);
+      if (x + side * d < size) to[x + side * d] = out[i][d] / total[i];
   }
 }
 

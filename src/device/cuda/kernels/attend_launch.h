@@ -1,4 +1,4 @@
-// From `attend` to its two kernels.
+// From `attend` to its kernels.
 #pragma once
 
 #include "device/cuda/kernels/attend.cuh"
@@ -39,7 +39,7 @@ struct AttendCall {
   }
 };
 
-void attend_in_f32(const AttendCall& call, Stream stream);
-void attend_in_bf16(const AttendCall& call, Stream stream);
+void attend_in_f32(const AttendCall& call, Stream stream);  // f32 out
+void attend_by_mma(const AttendCall& call, Stream stream);  // bf16 out
 
 }  // namespace thresher::device::cuda

@@ -12,14 +12,24 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
+__device__ inline float float_of(std::uint32_t bits) {
+  float number;
+  memcpy(&number, &bits, sizeof number);
+  return number;
+}
+// The numbers of a bf16_pair.
+__device__ inline float first_of(std::uint32_t pair) {
+  return float_of(pair << 16);
+}
+__device__ inline float second_of(std::uint32_t pair) {
+  return float_of(pair & 0xffff0000u);
+}
+
 __device__ inline float read(float value) {
   return value;
 }
 __device__ inline float read(Bf16 value) {
-  const std::uint32_t bits = static_cast<std::uint32_t>(value.bits) << 16;
-  float number;
-  memcpy(&number, &bits, sizeof number);
-  return number;
+  return first_of(value.bits);
 }
 __device__ inline void write(float& place, float value) {
   place = value;
@@ -64,13 +74,11 @@ __device__ inline Four load_four(const float* p, std::int64_t count, bool whole)
   return four;
 }
 __device__ inline Four load_four(const Bf16* p, std::int64_t count, bool whole) {
-  Four four{};
   if (whole && count >= 4) {
     const uint2 x = *reinterpret_cast<const uint2*>(p);
-    const std::uint32_t words[2] = {x.x, x.y};
-    for (int i = 0; i < 4; ++i) four.v[i] = read(Bf16{static_cast<std::uint16_t>(words[i / 2] >> (i % 2 * 16))});
-    return four;
+    return {{first_of(x.x), second_of(x.x), first_of(x.y), second_of(x.y)}};
   }
+  Four four{};
   for (int i = 0; i < 4; ++i)
     if (i < count) four.v[i] = read(p[i]);
   return four;

@@ -70,7 +70,8 @@ struct ScoreChunk {
 void score_tiles(const ScoreChunk& chunk, TilePart* parts, const Tensor& found, Stream stream);
 
 // The best of the columns seen until now: top_id i32 and top_logit f32, rows x K, K at most 1024. Reads the parts that
-// score_tiles has left, to pass over tiles without a candidate. The chunk with first_tile 0 starts the lists.
+// score_tiles has left, to pass over tiles without a candidate. The chunk with first_tile 0 starts the lists;
+// for a head without rows it has no columns.
 void score_best(const ScoreChunk& chunk, const TilePart* parts, const Tensor& top_id, const Tensor& top_logit,
                 Stream stream);
 

@@ -1,4 +1,4 @@
-// Rotary positions, in place: a warp a head of a token.
+// Rotary positions, in place: a warp a head.
 #pragma once
 
 #include "device/cuda/kernels/common.cuh"
@@ -22,23 +22,25 @@ __device__ inline float head_factor(const T* head, std::int64_t size, float epsi
   return 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(size) + epsilon);
 }
 
-// Lane l turns pairs l, l + 32, ... and reads nobody else's numbers after the norm's sum.
+// A block a token; its warps take heads in turn. Lane l turns pairs l, l + 32, ... and reads nobody else's numbers
+// after the norm's sum.
 template <class T>
-__global__ void rope_heads(Rows<T> x, RopeTable table, std::int64_t size, std::int64_t heads, std::int64_t tokens) {
-  const std::int64_t task = std::int64_t{blockIdx.x} * (blockDim.x / warp_lanes) + threadIdx.x / warp_lanes;
-  if (task >= tokens * heads) return;
-  const std::int64_t token = task / heads, half = size / 2, angle = table.rows[token];
-  T* head = x[token] + task % heads * size;
-  const float factor = table.gain ? head_factor(head, size, table.epsilon) : 1.0f;
-  for (std::int64_t i = threadIdx.x % warp_lanes; i < half; i += warp_lanes) {
-    float low = read(head[i]), high = read(head[i + half]);
-    if (table.gain) {
-      low = low * factor * table.gain[i];
-      high = high * factor * table.gain[i + half];
+__global__ void rope_heads(Rows<T> x, RopeTable table, std::int64_t size, std::int64_t heads) {
+  const std::int64_t token = blockIdx.x, half = size / 2, angle = table.rows[token];
+  const float* cos = table.cos[angle];
+  const float* sin = table.sin[angle];
+  for (std::int64_t h = threadIdx.x / warp_lanes; h < heads; h += blockDim.x / warp_lanes) {
+    T* head = x[token] + h * size;
+    const float factor = table.gain ? head_factor(head, size, table.epsilon) : 1.0f;
+    for (std::int64_t i = threadIdx.x % warp_lanes; i < half; i += warp_lanes) {
+      float low = read(head[i]), high = read(head[i + half]);
+      if (table.gain) {
+        low = low * factor * table.gain[i];
+        high = high * factor * table.gain[i + half];
+      }
+      write(head[i], fmaf(low, cos[i], -(high * sin[i])));
+      write(head[i + half], fmaf(high, cos[i], low * sin[i]));
     }
-    const float c = table.cos[angle][i], s = table.sin[angle][i];
-    write(head[i], fmaf(low, c, -(high * s)));
-    write(head[i + half], fmaf(high, c, low * s));
   }
 }
 

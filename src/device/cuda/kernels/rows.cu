@@ -6,7 +6,7 @@ namespace thresher::device::cuda {
 namespace {
 
 constexpr unsigned row_threads = 256;
-constexpr unsigned rope_warps = 8;
+constexpr std::int64_t rope_warps = 8;
 
 unsigned threads_of(const Tensor& out) {
   return threads_for((out.columns + 3) / 4, row_threads);
@@ -70,8 +70,9 @@ void rope(const Tensor& x, const RopeOptions& options, Stream stream) {
   const RopeTable table{options.rows.as<const std::int32_t>(), rows_of<const float>(options.cos),
                         rows_of<const float>(options.sin), options.gain.as<const float>(), options.epsilon};
   for_types(x, x, [&]<class From, class To>(From*, To*) {
-    launch("rope", rope_heads<To>, blocks_for(x.rows * heads, rope_warps), rope_warps * warp_lanes, 0, stream,
-           rows_of<To>(x), table, options.head_size, heads, x.rows);
+    launch("rope", rope_heads<To>, static_cast<unsigned>(x.rows),
+           threads_for(heads * warp_lanes, rope_warps * warp_lanes), 0, stream, rows_of<To>(x), table,
+           options.head_size, heads);
   });
 }
 

@@ -17,14 +17,10 @@ ChunkView view_of(const ScoreChunk& chunk) {
           chunk.target_logits.as<const float>()};
 }
 
-bool nothing_in(const ScoreChunk& chunk) {
-  return chunk.logits.rows == 0 || chunk.logits.columns == 0;
-}
-
 }  // namespace
 
 void score_tiles(const ScoreChunk& chunk, TilePart* parts, const Tensor& found, Stream stream) {
-  if (nothing_in(chunk)) return;
+  if (chunk.logits.rows == 0 || chunk.logits.columns == 0) return;
   if (!in_fours(chunk.logits))
     base::fail(base::Exit::internal, "a chunk of logits with rows " + std::to_string(chunk.logits.stride) +
                                          " apart; rows have to start at multiples of 16 bytes");
@@ -36,7 +32,7 @@ void score_tiles(const ScoreChunk& chunk, TilePart* parts, const Tensor& found, 
 void score_best(const ScoreChunk& chunk, const TilePart* parts, const Tensor& top_id, const Tensor& top_logit,
                 Stream stream) {
   const std::int64_t top = top_id.columns;
-  if (nothing_in(chunk) || top == 0) return;
+  if (chunk.logits.rows == 0 || top == 0) return;
   if (top > most_best)
     base::fail(base::Exit::internal,
                "the " + std::to_string(top) + " best of a row; at most " + std::to_string(most_best) + " are possible");

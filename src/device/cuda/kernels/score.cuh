@@ -27,7 +27,8 @@ __global__ void score_tile_rows(ChunkView chunk, TilePart* parts, float* found) 
   const int lane = static_cast<int>(threadIdx.x) % warp_lanes;
   const std::int64_t r = std::int64_t{blockIdx.x} * (blockDim.x / warp_lanes) + threadIdx.x / warp_lanes;
   if (r >= chunk.rows) return;
-  const std::int64_t tile = blockIdx.y, start = tile * tile_columns, columns = chunk.columns - start;
+  const std::int64_t tile = blockIdx.y, start = tile * tile_columns, rest = chunk.columns - start;
+  const int columns = rest < tile_columns ? static_cast<int>(rest) : tile_columns;
   Four x[lane_fours];
   float highest = minus_infinity();
 #pragma unroll
@@ -42,9 +43,9 @@ __global__ void score_tile_rows(ChunkView chunk, TilePart* parts, float* found) 
   highest = warp_highest(highest);
   const float reference = highest == minus_infinity() ? 0.0f : highest * log2_e;
 
-  // Relative to the tile: its first id, and where the target is, maybe outside.
-  const std::int64_t id = chunk.first_id + (chunk.first_tile + tile) * tile_columns;
-  const std::int64_t target = chunk.targets[r] - id;
+  // The target's column, -1 before the tile, tile_columns behind it.
+  const std::int64_t column = chunk.targets[r] - (chunk.first_id + (chunk.first_tile + tile) * tile_columns);
+  const int target = column < 0 ? -1 : column > tile_columns ? tile_columns : static_cast<int>(column);
   const float limit = chunk.target_logits ? chunk.target_logits[r] : 0.0f;
   float sum = 0, times = 0;
   int above = 0;
@@ -52,10 +53,10 @@ __global__ void score_tile_rows(ChunkView chunk, TilePart* parts, float* found) 
   for (int i = 0; i < lane_fours; ++i)
     for (int j = 0; j < 4; ++j) {
       const float value = x[i].v[j];
-      const std::int64_t c = (i * warp_lanes + lane) * 4 + j;
+      const int c = (i * warp_lanes + lane) * 4 + j;
       float t = fmaf(value, log2_e, -reference);
       if (weighted) t = t < -200.0f ? -200.0f : t;  // for 0 * -inf
-      const float power = exp2f(t);
+      const float power = power_of_two(t);
       sum += power;
       if (weighted) times = fmaf(power, t, times);
       above += c < columns && (value > limit || (value == limit && c < target)) ? 1 : 0;
@@ -96,7 +97,6 @@ struct BestList {
         logits[to] = moved;
         ids[to] = moved_id;
       }
-      __syncwarp();
     }
     if (lane == 0) {
       logits[place] = logit;
