@@ -1,0 +1,256 @@
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <stdexcept>
+
+#include "device/cuda_runtime/fake.h"
+#include "device/cuda_runtime/memory.h"
+#include "device/emulation/block.h"
+
+// What CUDA leaves undefined: a stream is its work in order, an event a place in it.
+struct CUstream_st {
+  std::deque<std::function<void()>> work;
+  std::int64_t given = 0, done = 0;
+};
+struct CUevent_st {
+  CUstream_st* stream = nullptr;
+  std::int64_t place = 0;
+  std::chrono::steady_clock::time_point time;
+  bool timed = false;
+};
+
+namespace thresher::device::fake {
+namespace {
+
+std::deque<CUstream_st*>& streams() {
+  static std::deque<CUstream_st*> list;
+  return list;
+}
+
+cudaError_t& failure() {
+  static cudaError_t code = cudaSuccess;
+  return code;
+}
+
+void run_until(CUstream_st& stream, std::int64_t place) {
+  while (stream.done < place) {
+    if (stream.work.empty()) throw std::logic_error("a stream waits for itself");
+    const auto next = std::move(stream.work.front());
+    stream.work.pop_front();
+    ++stream.done;
+    if (failure() == cudaSuccess) next();
+  }
+}
+
+std::map<const char*, std::int64_t>& allocations() {
+  static std::map<const char*, std::int64_t> map;
+  return map;
+}
+
+std::map<const char*, std::int64_t>& pinned() {
+  static std::map<const char*, std::int64_t> map;
+  return map;
+}
+
+bool inside(const std::map<const char*, std::int64_t>& blocks, const void* first, std::int64_t bytes) {
+  const auto* const begin = static_cast<const char*>(first);
+  auto block = blocks.upper_bound(begin);
+  if (block == blocks.begin()) return false;
+  --block;
+  return begin + bytes <= block->first + block->second;
+}
+
+}  // namespace
+
+Settings& settings() {
+  static Settings one;
+  return one;
+}
+
+Counts& counts() {
+  static Counts one;
+  return one;
+}
+
+void break_kernel() {
+  failure() = cudaErrorIllegalAddress;
+}
+
+void submit(void* stream, std::function<void()> work) {
+  auto& queue = *static_cast<CUstream_st*>(stream);
+  queue.work.push_back(std::move(work));
+  ++queue.given;
+  if (!settings().late) run_until(queue, queue.given);
+}
+
+// Kernels go where everything else on a stream goes.
+const bool kernels_on_streams = [] {
+  emulation::streams() = submit;
+  return true;
+}();
+
+void expect_device_memory(const void* first, std::int64_t bytes, const char* what) {
+  if (!inside(allocations(), first, bytes)) throw std::logic_error(std::string(what) + " is not in the GPU's memory");
+}
+
+}  // namespace thresher::device::fake
+
+namespace fake = thresher::device::fake;
+
+extern "C" {
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = fake::settings().driver;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+  if (fake::settings().code != 0) return static_cast<cudaError_t>(fake::settings().code);
+  *count = fake::settings().gpus;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  *properties = {};
+  std::strcpy(properties->name, "NVIDIA Fake");
+  properties->major = 9;
+  properties->multiProcessorCount = 132;
+  properties->totalGlobalMem = static_cast<std::size_t>(fake::settings().memory);
+  properties->hostNumaId = -1;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int gpu) {
+  return gpu >= 0 && gpu < fake::settings().gpus ? cudaSuccess : cudaErrorInvalidDevice;
+}
+const char* cudaGetErrorString(cudaError_t code) {
+  return code == cudaSuccess ? "no error" : "an error";
+}
+const char* cudaGetErrorName(cudaError_t code) {
+  return code == cudaErrorIllegalAddress ? "cudaErrorIllegalAddress" : "cudaError";
+}
+cudaError_t cudaGetLastError() {
+  return fake::failure();
+}
+
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *total = static_cast<std::size_t>(fake::settings().memory);
+  *free = static_cast<std::size_t>(fake::settings().memory - fake::counts().bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  fake::Counts& counts = fake::counts();
+  if (counts.bytes + static_cast<std::int64_t>(bytes) > fake::settings().memory) return cudaErrorMemoryAllocation;
+  *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  std::memset(*data, 0xff, bytes);
+  fake::allocations()[static_cast<char*>(*data)] = static_cast<std::int64_t>(bytes);
+  counts.bytes += static_cast<std::int64_t>(bytes);
+  counts.most_bytes = std::max(counts.most_bytes, counts.bytes);
+  return cudaSuccess;
+}
+// Waits for everything, as the real one does.
+cudaError_t cudaFree(void* data) {
+  for (CUstream_st* stream : fake::streams()) fake::run_until(*stream, stream->given);
+  const auto block = fake::allocations().find(static_cast<char*>(data));
+  if (block == fake::allocations().end()) throw std::logic_error("memory that was never allocated is freed");
+  fake::counts().bytes -= block->second;
+  fake::allocations().erase(block);
+  std::free(data);
+  return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
+  *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  std::memset(*data, 0xff, bytes);
+  fake::pinned()[static_cast<char*>(*data)] = static_cast<std::int64_t>(bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* data) {
+  for (CUstream_st* stream : fake::streams()) fake::run_until(*stream, stream->given);
+  if (data && fake::pinned().erase(static_cast<char*>(data)) == 0)
+    throw std::logic_error("host memory that was never pinned is freed");
+  std::free(data);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new CUstream_st;
+  fake::streams().push_back(*stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  fake::run_until(*stream, stream->given);
+  std::erase(fake::streams(), stream);
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  fake::run_until(*stream, stream->given);
+  return fake::failure();
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (event->stream)
+    fake::submit(stream, [from = event->stream, place = event->place] { fake::run_until(*from, place); });
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  *event = new CUevent_st;
+  (*event)->timed = (flags & cudaEventDisableTiming) == 0;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  if (event->stream) fake::run_until(*event->stream, std::min(event->place, event->stream->given));
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  event->stream = stream;
+  event->place = stream->given + 1;
+  fake::submit(stream, [event] { event->time = std::chrono::steady_clock::now(); });
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream) fake::run_until(*event->stream, event->place);
+  return fake::failure();
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  for (const cudaEvent_t event : {begin, end})
+    if (!event->timed || !event->stream || event->stream->done < event->place)
+      throw std::logic_error("a time is read before it is there");
+  *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch,
+                              std::size_t width, std::size_t rows, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (width > to_pitch || width > from_pitch) return cudaErrorInvalidPitchValue;
+  if (rows == 0 || width == 0) return cudaSuccess;
+  const auto extent = [&](std::size_t pitch) { return static_cast<std::int64_t>((rows - 1) * pitch + width); };
+  const bool up = kind == cudaMemcpyHostToDevice, down = kind == cudaMemcpyDeviceToHost;
+  if (!down) fake::expect_device_memory(to, extent(to_pitch), "a copy's end");
+  if (!up) fake::expect_device_memory(from, extent(from_pitch), "a copy's beginning");
+  // Others would not be asynchronous.
+  if (up && !fake::inside(fake::pinned(), from, extent(from_pitch)))
+    throw std::logic_error("a copy of unpinned memory");
+  if (down && !fake::inside(fake::pinned(), to, extent(to_pitch))) throw std::logic_error("a copy to unpinned memory");
+  fake::submit(stream, [=] {
+    for (std::size_t r = 0; r < rows; ++r)
+      std::memmove(static_cast<char*>(to) + r * to_pitch, static_cast<const char*>(from) + r * from_pitch, width);
+  });
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
+}
+cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  fake::expect_device_memory(data, static_cast<std::int64_t>(bytes), "memory to be filled");
+  fake::submit(stream, [=] { std::memset(data, value, bytes); });
+  return cudaSuccess;
+}
+
+}  // extern "C"

@@ -1,0 +1,177 @@
+// The whole CUDA device, with its kernels by the emulation and everything of CUDA's by the fake.
+#include <boost/test/unit_test.hpp>
+
+#include "device/cuda/entry.h"
+#include "device/cuda_runtime/fake.h"
+#include "device/device_contract.h"
+#include "device/plain.h"
+#include "thresher/base/check.h"
+
+extern "C" const thresher::device::cuda::Entry* thresher_cuda();
+
+namespace thresher::device {
+namespace {
+
+struct Fake {
+  std::unique_ptr<Device> device = thresher_cuda()->make({});
+  ~Fake() {
+    device.reset();
+    BOOST_TEST(fake::counts().bytes == 0, "all memory is given back");
+    fake::settings() = {};
+  }
+};
+struct Eager : Fake {
+  Eager() { fake::settings().late = false; }
+};
+struct Unsteady : Fake {
+  Unsteady() { fake::settings().unsteady = true; }
+};
+struct Plainer : Fake {
+  Plainer() { fake::settings().bias_to_bf16 = false; }
+};
+
+BOOST_AUTO_TEST_SUITE(cuda_runtime)
+
+BOOST_FIXTURE_TEST_CASE(says_what_it_is, Fake) {
+  BOOST_TEST(device->kind() == "cuda");
+  BOOST_TEST(device->isa() == "sm_90 of 132 processors, cuBLASLt 13.1.0");
+  BOOST_TEST(!device->host_memory());
+}
+BOOST_FIXTURE_TEST_CASE(embed, Fake) {
+  contract::check_embed(*device);
+}
+BOOST_FIXTURE_TEST_CASE(norm, Fake) {
+  contract::check_norm(*device);
+}
+BOOST_FIXTURE_TEST_CASE(rope, Fake) {
+  contract::check_rope(*device);
+}
+BOOST_FIXTURE_TEST_CASE(gate, Fake) {
+  contract::check_gate(*device);
+}
+BOOST_FIXTURE_TEST_CASE(matmul, Fake) {
+  const fake::Counts before = fake::counts();
+  contract::check_matmul(*device);
+  BOOST_TEST(fake::counts().in_place > before.in_place);
+  BOOST_TEST(fake::counts().with_bias > before.with_bias);
+}
+BOOST_FIXTURE_TEST_CASE(matmul_at_once, Eager) {
+  contract::check_matmul(*device);
+}
+BOOST_FIXTURE_TEST_CASE(matmul_without_a_bias_for_bf16, Plainer) {
+  contract::check_matmul(*device);
+}
+BOOST_FIXTURE_TEST_CASE(matmul_in_slabs, Unsteady) {
+  contract::check_matmul(*device);
+}
+BOOST_FIXTURE_TEST_CASE(score, Fake) {
+  contract::check_score(*device);
+}
+BOOST_FIXTURE_TEST_CASE(score_at_once, Eager) {
+  contract::check_score_ties(*device);
+}
+BOOST_FIXTURE_TEST_CASE(score_ties, Fake) {
+  contract::check_score_ties(*device);
+}
+BOOST_FIXTURE_TEST_CASE(score_of_broken_logits, Fake) {
+  contract::check_score_of_broken_logits(*device);
+}
+BOOST_FIXTURE_TEST_CASE(pieces, Fake) {
+  contract::check_pieces(*device);
+}
+BOOST_FIXTURE_TEST_CASE(columns, Fake) {
+  contract::check_columns(*device);
+}
+BOOST_FIXTURE_TEST_CASE(embed_of_part, Fake) {
+  contract::check_embed_of_part(*device);
+}
+BOOST_FIXTURE_TEST_CASE(split_vocabulary, Fake) {
+  contract::check_split_vocabulary(*device);
+}
+BOOST_FIXTURE_TEST_CASE(same_bits, Fake) {
+  const auto other = thresher_cuda()->make({});
+  contract::check_same_bits(*device, *other);
+}
+
+BOOST_FIXTURE_TEST_CASE(algorithms_that_are_given_are_taken, Fake) {
+  contract::check_matmul(*device);
+  const std::string chosen = thresher_cuda()->algorithms(*device);
+  const auto other = thresher_cuda()->make({.gpu = 0, .threads = 1, .algorithms = chosen});
+  const std::int64_t before = fake::counts().suggestions;
+  contract::check_matmul(*other);
+  BOOST_TEST(fake::counts().suggestions == before);
+  BOOST_TEST(thresher_cuda()->algorithms(*other) == chosen);
+}
+
+BOOST_FIXTURE_TEST_CASE(large_tensors_are_copied_piece_by_piece, Fake) {
+  contract::Plain there(*device, DType::i32, 3, 5 << 20), back(*device, DType::i32, 3, 5 << 20);
+  there.fill([](auto r, auto c) { return r * 7 + c; });
+  device->download(there.view(), back.host());
+  BOOST_TEST((there.bytes() == back.bytes()));
+}
+
+BOOST_FIXTURE_TEST_CASE(memory_that_is_not_there_is_refused_with_numbers, Fake) {
+  fake::settings().memory = fake::counts().bytes + (std::int64_t{8} << 20);
+  BOOST_CHECK_EXCEPTION(device->allocate(std::int64_t{16} << 20), base::Error, [](const base::Error& error) {
+    const std::string text = error.what();
+    BOOST_TEST_MESSAGE(text);
+    return error.code() == base::Exit::os && text.find("16 MiB needed") != std::string::npos &&
+           text.find("8 of ") != std::string::npos;
+  });
+  contract::Plain small(*device, DType::f32, 1, 8);
+}
+
+BOOST_FIXTURE_TEST_CASE(seconds_are_measured_around_waits, Fake) {
+  double outer = 0, inner = 0;
+  contract::Plain x(*device, DType::f32, 4, 64), out(*device, DType::f32, 4, 32);
+  device->time(outer, [&] {
+    device->time(inner, [&] { device->gate(x.view(), Activation::silu, out.view()); });
+    device->finish();
+    device->gate(x.view(), Activation::silu, out.view());
+  });
+  BOOST_TEST(inner > 0);
+  device->finish();
+  BOOST_TEST(outer > inner);
+  const double before = outer;
+  device->finish();
+  BOOST_TEST(outer == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_that_lacks_something_says_what) {
+  const auto says = [](const fake::Settings& machine, const char* words) {
+    fake::settings() = machine;
+    BOOST_CHECK_EXCEPTION(thresher_cuda()->make({}), base::Error, [&](const base::Error& error) {
+      BOOST_TEST_MESSAGE(error.what());
+      return error.code() == base::Exit::unavailable && std::string(error.what()).find(words) != std::string::npos;
+    });
+    fake::settings() = {};
+  };
+  says({.driver = 0, .code = 35}, "no NVIDIA driver");
+  says({.driver = 12040, .code = 35}, "12.4");
+  says({.code = 100}, "no GPU");
+  says({.gpus = 0}, "no GPU");
+  BOOST_CHECK_EXCEPTION(thresher_cuda()->make({.gpu = 1, .threads = 1, .algorithms = {}}), base::Error,
+                        [](const base::Error& error) {
+                          return std::string(error.what()).find("GPU 1 is asked for") != std::string::npos;
+                        });
+}
+
+// The last case: a broken GPU stays broken for the process.
+BOOST_AUTO_TEST_CASE(what_fails_on_the_gpu_is_found_and_named) {
+  auto device = thresher_cuda()->make({});
+  contract::Plain x(*device, DType::f32, 4, 64), out(*device, DType::f32, 4, 32);
+  device->finish();
+  device->gate(x.view(), Activation::silu, out.view());
+  fake::break_kernel();
+  BOOST_CHECK_EXCEPTION(device->finish(), base::Error, [](const base::Error& error) {
+    const std::string text = error.what();
+    BOOST_TEST_MESSAGE(text);
+    return error.code() == base::Exit::os && text.find("gate") != std::string::npos &&
+           text.find("cudaErrorIllegalAddress") != std::string::npos;
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace thresher::device
