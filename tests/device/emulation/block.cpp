@@ -12,6 +12,13 @@
 #include <utility>
 #include <vector>
 
+#ifdef __SANITIZE_ADDRESS__
+extern "C" {
+void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, std::size_t size);
+void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old, std::size_t* size_old);
+}
+#endif
+
 namespace thresher::device::emulation {
 namespace {
 
@@ -46,9 +53,41 @@ class Stacks {
 };
 thread_local Stacks stacks;
 
+// Where a stack lies, and what the address sanitizer keeps of it while another one is in use.
+struct Ground {
+  const void* bottom = nullptr;
+  std::size_t size = 0;
+  void* kept = nullptr;
+};
+
+// The address sanitizer has to know of every change of stacks: before it on the old one, after it on the new one.
+void leave([[maybe_unused]] Ground& from, [[maybe_unused]] const Ground& to) {
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_start_switch_fiber(&from.kept, to.bottom, to.size);
+#endif
+}
+void arrive(const Ground& on) {
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_finish_switch_fiber(on.kept, nullptr, nullptr);
+#else
+  static_cast<void>(on);
+#endif
+}
+void arrive_first([[maybe_unused]] Ground& from) {
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_finish_switch_fiber(nullptr, &from.bottom, &from.size);
+#endif
+}
+
 // What Boost.Context asks for stacks.
 struct KeptStack {
-  context::stack_context allocate() { return stacks.take(); }
+  Ground* ground;
+
+  context::stack_context allocate() {
+    const context::stack_context stack = stacks.take();
+    *ground = {static_cast<char*>(stack.sp) - stack.size, stack.size, nullptr};
+    return stack;
+  }
   void deallocate(const context::stack_context& stack) { stacks.give(stack); }
 };
 
@@ -77,6 +116,7 @@ struct Lane {
   unsigned number = 0;
   context::fiber fiber, scheduler;
   Wait wait = Wait::none;
+  Ground ground;
   unsigned mask = 0;
   Place where{"its start"};
   unsigned operations = 0;
@@ -108,7 +148,7 @@ Place place_of(const std::source_location& where) {
   return {where.file_name(), where.line()};
 }
 
-void arrive(const Copy& copy) {
+void copy_now(const Copy& copy) {
   std::memcpy(copy.to, copy.from, copy.bytes);
   std::memset(static_cast<unsigned char*>(copy.to) + copy.bytes, 0, copy.zeros);
 }
@@ -133,7 +173,13 @@ class Block {
     for (unsigned i = 0; i < warp_lanes; ++i) lane_order_[i] = chosen.order == Order::falling ? warp_lanes - 1 - i : i;
   }
 
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+  ~Block();
+
   void run(const Extent& index);
+  // Of the lane that runs: back to the scheduler until it is resumed.
+  void yield(Lane& lane);
 
   const Launch& launch() const { return launch_; }
   const Extent& index() const { return index_; }
@@ -147,6 +193,7 @@ class Block {
  private:
   unsigned warps() const { return static_cast<unsigned>(warps_.size()); }
   void start();
+  void run_lane(Lane& lane);
   void resume(Lane& lane);
   bool step(unsigned warp);
   bool release_warp(unsigned warp);
@@ -166,7 +213,48 @@ class Block {
   std::vector<unsigned char> shared_;
   std::mt19937 random_;
   std::exception_ptr failure_;
+  Ground ground_;  // the scheduler's
+  bool ending_ = false;
 };
+
+// Lanes between two blocks end; those that wait somewhere are unwound.
+Block::~Block() {
+  ending_ = true;
+  for (Lane& lane : lanes_) {
+    if (!lane.fiber) continue;
+    leave(ground_, lane.ground);
+    if (lane.wait == Wait::done) {
+      lane.fiber = std::move(lane.fiber).resume();
+      arrive(ground_);
+      continue;
+    }
+    lane.fiber = {};
+    arrive(lane.ground);  // which nobody has left by `leave`
+    leave(lane.ground, ground_);
+    arrive(ground_);
+  }
+}
+
+// The body of one fiber: block after block.
+void Block::run_lane(Lane& lane) {
+  while (!ending_) {
+    try {
+      body_();
+      if (!lane.copies.empty()) fault("asynchronous copies that nobody waits for");
+    } catch (const std::exception&) {
+      if (!failure_) failure_ = std::current_exception();
+    }
+    lane.wait = Wait::done;
+    lane.where = {"its end"};
+    yield(lane);
+  }
+}
+
+void Block::yield(Lane& lane) {
+  leave(lane.ground, ground_);
+  lane.scheduler = std::move(lane.scheduler).resume();
+  arrive(lane.ground);
+}
 
 void Block::start() {
   std::fill(shared_.begin(), shared_.end(), poison);
@@ -177,19 +265,11 @@ void Block::start() {
     lane.operations = 0;
     lane.group = 0;
     if (lane.fiber) continue;
-    lane.fiber = context::fiber(std::allocator_arg, KeptStack{}, [this, &lane](context::fiber&& scheduler) {
+    lane.fiber = context::fiber(std::allocator_arg, KeptStack{&lane.ground}, [this, &lane](context::fiber&& scheduler) {
+      arrive_first(ground_);
       lane.scheduler = std::move(scheduler);
-      for (;;) {
-        try {
-          body_();
-          if (!lane.copies.empty()) fault("asynchronous copies that nobody waits for");
-        } catch (const std::exception&) {
-          if (!failure_) failure_ = std::current_exception();
-        }
-        lane.wait = Wait::done;
-        lane.where = {"its end"};
-        lane.scheduler = std::move(lane.scheduler).resume();
-      }
+      run_lane(lane);
+      leave(lane.ground, ground_);
       return std::move(lane.scheduler);
     });
   }
@@ -197,7 +277,9 @@ void Block::start() {
 
 void Block::resume(Lane& lane) {
   current = &lane;
+  leave(ground_, lane.ground);
   lane.fiber = std::move(lane.fiber).resume();
+  arrive(ground_);
   if (failure_) {
     try {
       std::rethrow_exception(failure_);
@@ -294,17 +376,12 @@ void Block::run(const Extent& index) {
     fault(here() + ": writes behind its " + std::to_string(launch_.shared_bytes) + " bytes of shared memory");
 }
 
-void yield() {
-  Lane& lane = *current;
-  lane.scheduler = std::move(lane.scheduler).resume();
-}
-
 void wait_for_warp(unsigned mask, const Place& where) {
   if (!(mask >> lane() & 1)) fault(where.name() + ": a lane outside of its own mask");
   current->wait = Wait::warp;
   current->mask = mask;
   current->where = where;
-  yield();
+  block->yield(*current);
 }
 
 }  // namespace
@@ -368,7 +445,7 @@ void block_barrier(const std::source_location& where) {
   if (!stands(place)) return;
   current->wait = Wait::block;
   current->where = place;
-  yield();
+  block->yield(*current);
 }
 
 void warp_barrier(unsigned mask, const std::source_location& where) {
@@ -389,7 +466,7 @@ void copy_async(void* to, const void* from, std::size_t bytes, std::size_t zeros
   if (chosen.late_copies) {
     current->copies.push_back(copy);
   } else {
-    arrive(copy);
+    copy_now(copy);
   }
 }
 
@@ -402,7 +479,7 @@ void copies_wait(std::size_t groups, const std::source_location& where) {
   auto& copies = current->copies;
   const auto rest = std::find_if(copies.begin(), copies.end(),
                                  [&](const Copy& copy) { return copy.group + groups >= current->group; });
-  std::for_each(copies.begin(), rest, arrive);
+  std::for_each(copies.begin(), rest, copy_now);
   copies.erase(copies.begin(), rest);
 }
 
