@@ -2,7 +2,8 @@
 # check.sh [PROGRAMS] [OUTPUT]: what can only be shown on a GPU, shown on this machine's. PROGRAMS is a build folder or a
 # bundle's bin (build/release without it); OUTPUT gets all logs, summary.txt and gpu.json (a temporary folder without it).
 # Exits with 0 when everything is right, 1 when anything is wrong, 77 with a message when there is no GPU to use.
-# THRESHER_GPU_QUICK=1 leaves the long benchmarks out; SANITIZER=compute-sanitizer runs the contract under it.
+# THRESHER_GPU_QUICK=1 leaves the long benchmarks out, THRESHER_GPU_DOCUMENTS=N scores that many documents only;
+# SANITIZER=compute-sanitizer runs the contract under it.
 set -uo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 programs=$(cd "${1:-$tree/build/release}" && pwd) || exit 77
@@ -56,7 +57,7 @@ elif [ $code -ne 0 ]; then
   exit 1
 fi
 nvidia-smi --query-gpu=name,uuid,driver_version,memory.total,clocks.max.sm --format=csv,noheader >"$output/gpu.txt" 2>/dev/null
-say "$(cat "$output/gpu.txt")"
+[ -s "$output/gpu.txt" ] && say "$(cat "$output/gpu.txt")"
 
 # 1. Every step against double precision, odd shapes, poisoned outputs, the same bits in any company.
 if [ -x "$programs/test_device" ]; then
@@ -73,7 +74,7 @@ fi
 
 # 2. A model from end to end: the CPU's scores against the GPU's.
 corpus=$output/corpus.jsonl
-python3 - "$tree" >"$corpus" <<'PYTHON'
+python3 - "$tree" "${THRESHER_GPU_DOCUMENTS:-100000}" >"$corpus" <<'PYTHON'
 import json, pathlib, sys
 tree = pathlib.Path(sys.argv[1])
 files = [f for f in (tree / 'README.md', tree / 'LICENSE', *sorted((tree / 'data').glob('*.md')),
@@ -83,7 +84,8 @@ for file in files:
     text = file.read_text(encoding='utf-8')
     for size in (40, 400, 3000):
         for at in range(0, min(len(text), 12 * size), size):
-            print(json.dumps({'id': f'{file.name}-{number}', 'text': text[at:at + size]}))
+            if number < int(sys.argv[2]):
+                print(json.dumps({'id': f'{file.name}-{number}', 'text': text[at:at + size]}))
             number += 1
 PYTHON
 score() { # NAME DTYPE DEVICE MORE...
@@ -127,8 +129,9 @@ bench() { # NAME MORE...
   step "bench_$name" "$thresher" bench --device cuda --dtype bf16 --json "$@" &&
     benches+=("\"$name\": $(tail -n 1 "$output/bench_$name.log")")
 }
-bench small --shape llama-small --score --seconds 2
+bench tiny --shape tiny --seconds 0.5
 if [ -z "${THRESHER_GPU_QUICK:-}" ]; then
+  bench small --shape llama-small --score --seconds 2
   bench 1b --shape llama-1b --document 2048 --score --seconds 5
   bench 8b-steps --shape llama-8b --document 2048 --seconds 5
 fi
