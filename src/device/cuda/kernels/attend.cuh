@@ -50,6 +50,29 @@ __device__ inline QueryTile tile_of(const std::int32_t* starts, int sequences, i
   return {starts[found], starts[found + 1] - starts[found], (slot - starts[found] / tile - found) * tile};
 }
 
+// Of `count` rows of a head, in fours of numbers: those from number i on, blockDim.x apart, all on their way before the
+// first is used. Zeros behind the rows and behind the head.
+template <int depth, int batch>
+__device__ inline void load_fours(Rows<const float> from, std::int64_t first, std::int64_t column, int count, int size,
+                                  bool whole, int i, Four (&values)[batch]) {
+  constexpr int fours = depth / 4;
+  const int step = static_cast<int>(blockDim.x);
+  if (whole) {
+#pragma unroll
+    for (int b = 0; b < batch; ++b) {
+      const int r = (i + b * step) / fours, c = (i + b * step) % fours * 4;
+      float4 x{0, 0, 0, 0};
+      if (r < count && c < size) x = *reinterpret_cast<const float4*>(from[first + r] + column + c);
+      values[b] = {{x.x, x.y, x.z, x.w}};
+    }
+  } else {
+    for (int b = 0; b < batch; ++b) {
+      const int r = (i + b * step) / fours, c = (i + b * step) % fours * 4;
+      values[b] = r < count && c < size ? load_four(from[first + r] + column + c, size - c, false) : Four{};
+    }
+  }
+}
+
 // The first key that a query sees.
 __device__ inline int low_of(int query, int window) {
   return window > 0 && query >= window ? query - window + 1 : 0;

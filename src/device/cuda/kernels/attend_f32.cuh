@@ -22,11 +22,15 @@ struct AttendF32 {
 template <int depth, int rows>
 __device__ inline void load_lines(Rows<const float> from, std::int64_t first, std::int64_t column, int count, int size,
                                   bool whole, float* lines) {
-  constexpr int fours = depth / 4;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * fours; i += side * side) {
-    const int r = i / fours, c = i % fours * 4;
-    const Four four = r < count ? load_four(from[first + r] + column + c, size - c, whole) : Four{};
-    store_four(lines + r * (depth + 4) + c, four, 4, true);
+  constexpr int fours = depth / 4, batch = 4;
+  for (int i = static_cast<int>(threadIdx.x); i < rows * fours; i += batch * side * side) {
+    Four values[batch];
+    load_fours<depth>(from, first, column, count, size, whole, i, values);
+#pragma unroll
+    for (int b = 0; b < batch; ++b) {
+      const int at = i + b * side * side;
+      if (at < rows * fours) store_four(lines + at / fours * (depth + 4) + at % fours * 4, values[b], 4, true);
+    }
   }
 }
 

@@ -28,10 +28,6 @@ struct AttendMma {
   static std::size_t bytes(int heads) { return static_cast<std::size_t>(heads * mma_queries + 2 * keys) * line_bytes; }
 };
 
-struct alignas(16) Eight {
-  std::uint32_t pairs[4];
-};
-
 // Two numbers and what their bf16 leave of them.
 struct SplitPair {
   std::uint32_t high, low;
@@ -62,20 +58,20 @@ __device__ inline void copy_lines(Rows<const Bf16> from, std::int64_t first, std
 template <int depth, int rows>
 __device__ inline void copy_lines(Rows<const float> from, std::int64_t first, std::int64_t column, int count, int size,
                                   bool whole, Bf16* lines, int plane) {
-  constexpr int pieces = depth / 8;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * pieces; i += static_cast<int>(blockDim.x)) {
-    const int r = i / pieces, c = i % pieces * 8, left = r < count ? size - c : 0;
-    const float* source = from[r < count ? first + r : first] + column + c;
-    const Four fours[2] = {load_four(source, left, whole), load_four(source + 4, left - 4, whole)};
-    Eight high, low;
-    for (int e = 0; e < 4; ++e) {
-      const SplitPair pair = split(fours[e / 2].v[e % 2 * 2], fours[e / 2].v[e % 2 * 2 + 1]);
-      high.pairs[e] = pair.high;
-      low.pairs[e] = pair.low;
+  constexpr int fours = depth / 4, batch = 8;
+  const int step = static_cast<int>(blockDim.x);
+  for (int i = static_cast<int>(threadIdx.x); i < rows * fours; i += batch * step) {
+    Four values[batch];
+    load_fours<depth>(from, first, column, count, size, whole, i, values);
+#pragma unroll
+    for (int b = 0; b < batch; ++b) {
+      const int at = i + b * step;
+      if (at >= rows * fours) continue;
+      const SplitPair one = split(values[b].v[0], values[b].v[1]), two = split(values[b].v[2], values[b].v[3]);
+      Bf16* to = lines + at / fours * (depth + 8) + at % fours * 4;
+      *reinterpret_cast<uint2*>(to) = {one.high, two.high};
+      *reinterpret_cast<uint2*>(to + plane) = {one.low, two.low};
     }
-    Bf16* to = lines + r * (depth + 8) + c;
-    *reinterpret_cast<Eight*>(to) = high;
-    *reinterpret_cast<Eight*>(to + plane) = low;
   }
 }
 
