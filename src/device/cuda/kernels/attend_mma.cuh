@@ -69,8 +69,9 @@ __device__ inline void copy_lines(Rows<const float> from, std::int64_t first, st
       if (at >= rows * fours) continue;
       const SplitPair one = split(values[b].v[0], values[b].v[1]), two = split(values[b].v[2], values[b].v[3]);
       Bf16* to = lines + at / fours * (depth + 8) + at % fours * 4;
-      *reinterpret_cast<uint2*>(to) = {one.high, two.high};
-      *reinterpret_cast<uint2*>(to + plane) = {one.low, two.low};
+      const uint2 highs{one.high, two.high}, lows{one.low, two.low};
+      *reinterpret_cast<uint2*>(to) = highs;
+      *reinterpret_cast<uint2*>(to + plane) = lows;
     }
   }
 }
