@@ -22,7 +22,8 @@ void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon
 void rope(const Tensor& x, const RopeOptions& options, Stream stream);
 void gate(const Tensor& x, Activation activation, const Tensor& out, Stream stream);
 void add(const Tensor& x, const Tensor& bias, const Tensor& out, Stream stream);
-// Head sizes up to 256.
+// Head sizes up to 256, a scale above 0. bf16 out: tensor cores, f32 in as split numbers (attend_mma.cuh). f32 out: f32
+// multiply-adds, much slower.
 void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences, const AttendOptions& options,
             const Tensor& out, Stream stream);
 
