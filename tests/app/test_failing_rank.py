@@ -70,8 +70,9 @@ class FailingRank(RanksTest):
         self.check('dp=2', 0, ('write', part, 3, errno.ENOSPC), IO, 'No space left on device')
         self.check('pp=2', 0, ('sync', part, 3, errno.EIO), IO, 'Input/output error')
         self.check('tp=2', 0, ('sync', '*/parts', 1, errno.EIO), IO, 'Input/output error')
-        self.check('dp=2', 1, ('write', part, 1, errno.ENOSPC), IO, 'No space left on device', mode='sharded')
-        self.check('dp=2,pp=2', 2, ('sync', part, 1, errno.EIO), IO, 'Input/output error', mode='sharded')
+        # On a busy machine the second replica may commit very little.
+        self.check('dp=2', 1, ('write', part, 0, errno.ENOSPC), IO, 'No space left on device', mode='sharded')
+        self.check('dp=2,pp=2', 2, ('sync', part, 0, errno.EIO), IO, 'Input/output error', mode='sharded')
 
     def test_merge(self):
         results = '*/.results.h5.*'
