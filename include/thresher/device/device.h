@@ -178,7 +178,7 @@ class Device {
   virtual double measure_peak(DType dtype, double seconds) = 0;
 };
 
-// The CPU device: oneDNN's matrix products, own kernels, OpenMP threads of the calling thread.
+// The CPU device: oneDNN's matrix products, own kernels, threads of its own.
 std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options);
 
 }  // namespace thresher::device
