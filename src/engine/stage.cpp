@@ -122,10 +122,6 @@ bool Stage::full() const {
   return under_way_ >= static_cast<std::int64_t>(links_->stages == 1 ? 1 : links_->room);
 }
 
-bool Stage::empty() const {
-  return under_way_ == 0;
-}
-
 // This rank's blocks, and the result to whom it concerns.
 void Stage::run(const PackedBatch& batch, std::span<const float> in) {
   std::int32_t longest = 0;

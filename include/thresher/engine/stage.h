@@ -39,7 +39,6 @@ class Stage {
 
   // The leader's side. Batches of at least one scored row; their scores come in the order of the batches.
   bool full() const;  // as many batches under way as keep all stages busy
-  bool empty() const;
   void submit(const model::PackedBatch& batch);
   void take(model::ScoredTokens& scores);
   // No more batches. After the last scores were taken.
