@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "schedule/agree.h"
 #include "thresher/base/check.h"
-#include "thresher/base/log.h"
 #include "thresher/device/cuda.h"
 
 namespace thresher::schedule {
@@ -51,7 +51,18 @@ std::vector<int> assign_gpus(std::span<const std::string> hosts, std::span<const
   return places;
 }
 
-int take_gpu(comm::Comm& world, std::span<const std::string> hosts, std::span<const std::string> names, bool share) {
+std::int64_t least_share(std::span<const std::string> hosts, std::span<const std::string> uuids,
+                         std::span<const std::int64_t> memory) {
+  std::map<std::pair<std::string, std::string>, std::int64_t> users;
+  for (std::size_t rank = 0; rank < uuids.size(); ++rank) ++users[{hosts[rank], uuids[rank]}];
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (std::size_t rank = 0; rank < uuids.size(); ++rank)
+    least = std::min(least, memory[rank] / users[{hosts[rank], uuids[rank]}]);
+  return least;
+}
+
+TakenGpu take_gpu(comm::Comm& world, std::span<const std::string> hosts, std::span<const std::string> names,
+                  bool share) {
   std::vector<device::Gpu> mine;
   agree(world, names, [&] { mine = device::gpus(); });
   std::string uuids;
@@ -60,13 +71,18 @@ int take_gpu(comm::Comm& world, std::span<const std::string> hosts, std::span<co
   for (const std::string& text : world.all_gather(uuids)) lists.push_back(lines_of(text));
   std::vector<int> places;
   agree(world, names, [&] { places = assign_gpus(hosts, lists, share); });
-  const int place = places[static_cast<std::size_t>(world.rank())];
-  std::string map;
-  const auto words = world.all_gather(words_about(mine[static_cast<std::size_t>(place)]));
+  TakenGpu taken;
+  taken.place = places[static_cast<std::size_t>(world.rank())];
+  const device::Gpu& gpu = mine[static_cast<std::size_t>(taken.place)];
+  const auto uuids_taken = world.all_gather(gpu.uuid);
+  std::vector<std::int64_t> memory;
+  for (const std::string& bytes : world.all_gather(std::to_string(gpu.memory))) memory.push_back(std::stoll(bytes));
+  taken.memory = least_share(hosts, uuids_taken, memory);
+  taken.map = "GPUs";
+  const auto words = world.all_gather(words_about(gpu));
   for (std::size_t rank = 0; rank < words.size(); ++rank)
-    map += fmt::format("\n  rank {} on {}: {}", rank, hosts[rank], words[rank]);
-  base::info("GPUs" + map);
-  return place;
+    taken.map += fmt::format("\n  rank {} on {}: {}", rank, hosts[rank], words[rank]);
+  return taken;
 }
 
 }  // namespace thresher::schedule

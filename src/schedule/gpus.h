@@ -16,7 +16,19 @@ namespace thresher::schedule {
 std::vector<int> assign_gpus(std::span<const std::string> hosts, std::span<const std::vector<std::string>> lists,
                              bool share);
 
-// Collective. This rank's GPU, and on rank zero's log who has which. Throws on all ranks alike.
-int take_gpu(comm::Comm& world, std::span<const std::string> hosts, std::span<const std::string> names, bool share);
+// A rank's GPU among those of the job.
+struct TakenGpu {
+  int place = 0;            // in the rank's own list
+  std::int64_t memory = 0;  // bytes of a GPU that a rank has for itself, the least of all ranks
+  std::string map;          // who has which, for people; a line a rank
+};
+
+// Collective. Throws on all ranks alike.
+TakenGpu take_gpu(comm::Comm& world, std::span<const std::string> hosts, std::span<const std::string> names,
+                  bool share);
+
+// The least of the bytes that ranks have, those of one GPU in equal parts. Element r is of rank r. Pure.
+std::int64_t least_share(std::span<const std::string> hosts, std::span<const std::string> uuids,
+                         std::span<const std::int64_t> memory);
 
 }  // namespace thresher::schedule

@@ -81,6 +81,7 @@ class Run {
   Survey survey_;
   std::vector<std::string> hosts_;
   std::vector<std::string> names_;  // of the ranks, for messages
+  TakenGpu gpu_;                    // with GPUs
   std::optional<comm::Grid> grid_;
   Activities activities_;
   std::unique_ptr<Setup> setup_;
@@ -107,6 +108,7 @@ void Run::open() {
   activities_.scorer.begin(leads_ ? base::Doing::working : base::Doing::waiting,
                            leads_ ? "looking at the corpus" : "waiting for rank 0 to look at the corpus");
   monitor_ = std::make_unique<Monitor>(world_, rank_names(), activities_, job_.watchdog);
+  if (job_.device == DeviceKind::cuda) gpu_ = take_gpu(world_.comm, hosts_, names_, job_.share_gpus);
   agree(world_.comm, names_, [&] {
     if (!leads_) return;
     directory_ = std::make_unique<store::RunDirectory>(base::real_files(), job_.output);
@@ -126,19 +128,19 @@ void Run::open() {
     const int rank = world_.comm.rank();
     base::log().open(rank, leads_, (job_.output / "logs" / fmt::format("rank-{:05}.log", rank)).string());
   });
+  if (!gpu_.map.empty()) base::info(gpu_.map);
   if (!leads_ || world_.comm.size() == 1) return;
   base::info(fmt::format("layout {}\n{}", layout.text(), comm::map_text(grid_->placement(), hosts_, cores)));
 }
 
 comm::Layout Run::choose_grid() {
   if (job_.layout) return *job_.layout;
-  // The planner knows the hosts' memory and processors only.
-  if (job_.device == DeviceKind::cuda) return {.data = world_.comm.size()};
   const auto memory = world_.comm.all_gather(std::to_string(base::machine_memory()));
   const auto cores = world_.comm.all_gather(std::to_string(base::usable_cores()));
   Hosts hosts;
   std::map<std::string, std::size_t> places;
   hosts.cores = std::stoi(cores.front());
+  hosts.gpu_memory = gpu_.memory;
   for (std::size_t rank = 0; rank < hosts_.size(); ++rank) {
     const auto [place, is_new] = places.emplace(hosts_[rank], hosts.ranks.size());
     if (is_new) {
@@ -184,8 +186,7 @@ void Run::load() {
   activities_.scorer.begin(base::Doing::working, "loading the model");
   const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
   const bool broadcast = load_by_broadcast();
-  const int gpu = job_.device == DeviceKind::cuda ? take_gpu(world_.comm, hosts_, names_, job_.share_gpus) : 0;
-  const Seat seat{*grid_, static_cast<int>(local), gpu, broadcast ? &grid_->peers() : nullptr};
+  const Seat seat{*grid_, static_cast<int>(local), gpu_.place, broadcast ? &grid_->peers() : nullptr};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
   agree(world_.comm, names_, [&] { guarded(build); });
   const model::LoadReport& report = setup_->transformer().load_report();

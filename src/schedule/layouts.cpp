@@ -95,9 +95,10 @@ std::vector<Candidate> rank_layouts(const Demand& demand, const Machine& machine
 }
 
 Layout choose_layout(const Demand& demand, const Hosts& hosts) {
-  Machine machine = ordinary_cpu(hosts.cores);
   const int ranks = std::accumulate(hosts.ranks.begin(), hosts.ranks.end(), 0),
             most = *std::max_element(hosts.ranks.begin(), hosts.ranks.end());
+  Machine machine = hosts.gpu_memory > 0 ? ordinary_gpu(most) : ordinary_cpu(hosts.cores);
+  machine.device_memory = hosts.gpu_memory;
   machine.nodes = (ranks + most - 1) / most;  // as if all hosts were like the fullest and the smallest
   machine.node_memory = *std::min_element(hosts.memory.begin(), hosts.memory.end());
   const std::vector<Candidate> candidates = rank_layouts(demand, machine, ranks);

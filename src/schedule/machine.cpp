@@ -43,4 +43,23 @@ Machine ordinary_cpu(int cores) {
   return machine;
 }
 
+Machine ordinary_gpu(int devices) {
+  Machine machine;
+  machine.name = fmt::format("{} GPUs", devices);
+  machine.device = "cuda";
+  machine.devices = devices;
+  machine.base_memory = std::int64_t{512} << 20;
+  machine.tokens_per_batch = 16384;
+  machine.rates["bf16"] = {Curve({{2048, 680e12}, {4096, 720e12}}), Curve(680e12),
+                           Curve({{512, 315e12}, {8192, 644e12}})};
+  machine.rates["f32"] = {Curve(50e12), Curve(50e12), Curve(25e12)};
+  machine.narrow_heads = 0.65;
+  machine.elementwise = 2.7e12;
+  machine.shard_efficiency = {1, 0.98, 0.95, 0.9};
+  machine.inside = {30e-6, 20e9};
+  machine.between = {50e-6, 10e9};
+  machine.storage_read = machine.storage_read_node = machine.storage_write = 1e9;
+  return machine;
+}
+
 }  // namespace thresher::schedule

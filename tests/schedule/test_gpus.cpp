@@ -43,6 +43,13 @@ BOOST_AUTO_TEST_CASE(two_ranks_on_one_gpu_are_refused_unless_told) {
   BOOST_TEST((assign_gpus(Hosts(4, "a"), Lists(4, {"x"}), true) == Places{0, 0, 0, 0}));
 }
 
+BOOST_AUTO_TEST_CASE(ranks_that_share_a_gpu_share_its_memory) {
+  const std::vector<std::int64_t> memory{800, 800, 800};
+  BOOST_TEST(least_share(Hosts{"a", "a", "b"}, Hosts{"x", "y", "x"}, memory) == 800);
+  BOOST_TEST(least_share(Hosts{"a", "a", "b"}, Hosts{"x", "x", "x"}, memory) == 400);
+  BOOST_TEST(least_share(Hosts{"a", "b", "c"}, Hosts{"x", "x", "x"}, std::vector<std::int64_t>{800, 700, 900}) == 700);
+}
+
 BOOST_AUTO_TEST_CASE(a_rank_without_a_gpu_is_named) {
   BOOST_CHECK_EXCEPTION(assign_gpus(Hosts{"a", "b"}, Lists{{"x"}, {}}, true), base::Error, [](const auto& error) {
     return std::string(error.what()).find("rank 1 (b)") != std::string::npos;

@@ -112,6 +112,26 @@ BOOST_AUTO_TEST_CASE(automatic_layouts) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(automatic_layouts_of_gpus) {
+  constexpr std::int64_t gib = std::int64_t{1} << 30;
+  const auto on = [](const char* size, const std::vector<int>& ranks, std::int64_t gpu_memory) {
+    return choose_layout(llama(size), {.ranks = ranks,
+                                       .memory = std::vector<std::int64_t>(ranks.size(), 16 * gib),
+                                       .cores = 4,
+                                       .gpu_memory = gpu_memory});
+  };
+  // The hosts' memory is no bound: 16 GiB would not hold the weights.
+  BOOST_TEST((on("8b", {8}, 79 * gib) == Layout{8, 1, 1}));
+  BOOST_TEST((on("8b", {8}, 16 * gib) == Layout{4, 2, 1}));
+  BOOST_TEST((on("70b", {8}, 79 * gib) == Layout{4, 2, 1}));
+  BOOST_TEST((on("70b", {8, 8}, 39 * gib) == Layout{4, 4, 1}));
+  BOOST_TEST((on("405b", {8, 8}, 79 * gib) == Layout{1, 16, 1}));
+  BOOST_CHECK_EXCEPTION(on("70b", {1}, 79 * gib), base::Error, [](const auto& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    return error.code() == base::Exit::config && std::string(error.what()).find("on a device") != std::string::npos;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(machine_files) {
   for (const char* name : {"h100x8.json", "workstation.json", "cpu-cluster.json"}) {
     const Machine machine = read_machine(base::real_files(), configs / name);

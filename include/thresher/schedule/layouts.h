@@ -24,11 +24,12 @@ struct Hosts {
   std::vector<int> ranks;            // of each host, in the order of world ranks
   std::vector<std::int64_t> memory;  // bytes of each host that the job may use
   int cores = 1;                     // that the job may use on the smallest host
+  std::int64_t gpu_memory = 0;       // bytes that each rank has on its GPU, the least of all; 0 = no GPUs
 };
 
 // `--layout auto`: the layout for these ranks. Everyone who calls it with equal arguments gets the same answer; it
-// measures nothing. Speeds come from a description of an ordinary CPU, for what counts here is their proportion: a
-// layout without stages and shards where the model fits, else as few stages as fit, tensor shards last, and never
+// measures nothing. Speeds come from a description of an ordinary CPU or GPU, for what counts here is their proportion:
+// a layout without stages and shards where the model fits, else as few stages as fit, tensor shards last, and never
 // across hosts where there is another way. Throws base::Error (config) when nothing fits, naming the need of the
 // leanest layout and what is there.
 Layout choose_layout(const Demand& demand, const Hosts& hosts);

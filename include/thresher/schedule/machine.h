@@ -78,6 +78,10 @@ const Rates& rates_of(const Machine& machine, tensor::DType dtype);
 // `base_memory` and the rates are those of a 2-core workstation measured with `thresher bench`; memory is not set.
 Machine ordinary_cpu(int cores);
 
+// The same with GPUs: an H100's rates by its data sheet and published measurements (configs/h100x8.json), PCIe between
+// the GPUs of a node.
+Machine ordinary_gpu(int devices);
+
 // A machine description: JSON as configs/README.md documents it. Throws base::Error: no_input, data (a field that is
 // unknown, missing, of a wrong type or out of range).
 Machine read_machine(base::FileSystem& files, const base::Path& path);
