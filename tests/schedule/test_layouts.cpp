@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(automatic_layouts_of_gpus) {
   BOOST_TEST((on("8b", {8}, 79 * gib) == Layout{8, 1, 1}));
   BOOST_TEST((on("8b", {8}, 16 * gib) == Layout{4, 2, 1}));
   BOOST_TEST((on("70b", {8}, 79 * gib) == Layout{4, 2, 1}));
-  BOOST_TEST((on("70b", {8, 8}, 39 * gib) == Layout{4, 4, 1}));
+  BOOST_TEST((on("70b", {8, 8}, 47 * gib) == Layout{4, 4, 1}));
   BOOST_TEST((on("405b", {8, 8}, 79 * gib) == Layout{1, 16, 1}));
   BOOST_CHECK_EXCEPTION(on("70b", {1}, 79 * gib), base::Error, [](const auto& error) {
     BOOST_TEST_MESSAGE(error.what());
