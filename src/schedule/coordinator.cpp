@@ -18,18 +18,22 @@ Coordinator::Coordinator(comm::Mailbox& mailbox, int workers, LeaseQueue& queue,
 
 void Coordinator::run() {
   activity_.begin(base::Doing::waiting, "waiting for requests and parts");
-  while (finished_ < workers_) {
+  while (!finished()) {
     comm::throw_if_cancelled();
-    while (waiting_.size() < static_cast<std::size_t>(parts_at_once)) {
-      auto message = mailbox_.poll(Channel::coordinator);
-      if (!message) break;
-      handle(std::move(*message));
-    }
-    if (!waiting_.empty()) commit_waiting();
-    hooks_.advanced(advance_);
-    if (waiting_.empty()) std::this_thread::sleep_for(std::chrono::microseconds(500));
+    step();
+    std::this_thread::sleep_for(std::chrono::microseconds(500));
   }
   mailbox_.flush();
+}
+
+void Coordinator::step() {
+  while (waiting_.size() < static_cast<std::size_t>(parts_at_once)) {
+    auto message = mailbox_.poll(Channel::coordinator);
+    if (!message) break;
+    handle(std::move(*message));
+  }
+  if (!waiting_.empty()) commit_waiting();
+  hooks_.advanced(advance_);
 }
 
 void Coordinator::handle(comm::Message message) {

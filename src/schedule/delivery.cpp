@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "schedule/protocol.h"
 #include "thresher/base/bounded_queue.h"
 
 namespace thresher::schedule {
@@ -13,9 +12,6 @@ namespace {
 
 using base::Doing;
 using comm::Channel;
-
-constexpr int coordinator = 0;      // the rank that deals
-constexpr int parts_in_flight = 4;  // delivered and not durable: bounds memory, rank zero's too
 
 PartHeader header_of(const store::Rows& rows) {
   PartHeader header{rows.shard, rows.count(), 0, 0};
@@ -32,26 +28,25 @@ class Postman : public Delivery {
 
   void deliver(const store::Rows& rows) override {
     const base::Timer timer(metrics_, "communicate");
-    wait_until(parts_in_flight - 1);
-    const std::string part = store::build_part(rows, parts_.columns, parts_.job);
-    parts_.mailbox.post(coordinator, Channel::coordinator, Kind::part, pack_message(header_of(rows), part));
-    ++in_flight_;
+    while (outbox_.full()) take_credit();
+    outbox_.post(finish_part(rows, parts_.columns, parts_.job));
   }
 
   void finish() override {
     const base::Timer timer(metrics_, "wait commit");
-    wait_until(0);
+    while (!outbox_.empty()) take_credit();
   }
 
  private:
-  void wait_until(int in_flight) {
+  void take_credit() {
     const base::During during(parts_.activities.scorer, Doing::waiting, "waiting for rank 0 to commit");
-    for (; in_flight_ > in_flight; --in_flight_) parts_.mailbox.take(Channel::credit);
+    parts_.mailbox.take(Channel::credit);
+    outbox_.committed();
   }
 
   const WorkerParts& parts_;
   base::Metrics& metrics_;
-  int in_flight_ = 0;
+  Outbox outbox_{parts_.mailbox};
 };
 
 // Commits on a thread of its own and tells the coordinator.
@@ -68,8 +63,7 @@ class Committer : public Delivery {
   void deliver(const store::Rows& rows) override {
     const base::Timer timer(metrics_, "communicate");
     const base::During during(parts_.activities.scorer, Doing::waiting, "waiting for the disk");
-    if (!queue_.push({header_of(rows), store::build_part(rows, parts_.columns, parts_.job)}) && error_)
-      std::rethrow_exception(error_);
+    if (!queue_.push(finish_part(rows, parts_.columns, parts_.job)) && error_) std::rethrow_exception(error_);
   }
 
   void finish() override {
@@ -82,17 +76,12 @@ class Committer : public Delivery {
   }
 
  private:
-  struct Item {
-    PartHeader header;
-    std::string part;
-  };
-
   void run() noexcept {
     try {
-      while (std::optional<Item> first = queue_.pop()) {
-        std::vector<Item> items;
+      while (std::optional<FinishedPart> first = queue_.pop()) {
+        std::vector<FinishedPart> items;
         items.push_back(std::move(*first));
-        while (std::optional<Item> more = queue_.try_pop()) items.push_back(std::move(*more));
+        while (std::optional<FinishedPart> more = queue_.try_pop()) items.push_back(std::move(*more));
         commit(items);
       }
     } catch (...) {
@@ -102,26 +91,39 @@ class Committer : public Delivery {
   }
 
   // One round of syncs for all that wait.
-  void commit(const std::vector<Item>& items) {
+  void commit(const std::vector<FinishedPart>& items) {
     const base::During during(parts_.activities.committer, Doing::working, "committing parts");
     const base::Stopwatch watch;
-    std::vector<store::PartWriter::Part> batch;
-    for (const Item& item : items) batch.emplace_back(item.header.shard, item.part);
-    parts_.own_parts->commit(batch);
+    commit_own(*parts_.own_parts, parts_.mailbox, items);
     write_seconds_ += watch.seconds();
-    for (const Item& item : items)
-      parts_.mailbox.post(coordinator, Channel::coordinator, Kind::settled, pack_message(item.header));
   }
 
   const WorkerParts& parts_;
   base::Metrics& metrics_;
-  base::BoundedQueue<Item> queue_{parts_in_flight};
+  base::BoundedQueue<FinishedPart> queue_{parts_in_flight};
   double write_seconds_ = 0;
   std::exception_ptr error_;  // set before the queue is closed
   std::thread thread_;
 };
 
 }  // namespace
+
+FinishedPart finish_part(const store::Rows& rows, const store::Columns& columns, const std::string& job) {
+  return {header_of(rows), store::build_part(rows, columns, job)};
+}
+
+void Outbox::post(const FinishedPart& part) {
+  mailbox_.post(coordinator, Channel::coordinator, Kind::part, pack_message(part.header, part.bytes));
+  ++in_flight_;
+}
+
+void commit_own(store::PartWriter& writer, comm::Mailbox& mailbox, std::span<const FinishedPart> parts) {
+  std::vector<store::PartWriter::Part> batch;
+  for (const FinishedPart& part : parts) batch.emplace_back(part.header.shard, part.bytes);
+  writer.commit(batch);
+  for (const FinishedPart& part : parts)
+    mailbox.post(coordinator, Channel::coordinator, Kind::settled, pack_message(part.header));
+}
 
 std::unique_ptr<Delivery> make_delivery(const WorkerParts& parts, base::Metrics& metrics) {
   if (parts.own_parts) return std::make_unique<Committer>(parts, metrics);

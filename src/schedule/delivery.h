@@ -2,12 +2,42 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string>
 
+#include "schedule/protocol.h"
 #include "thresher/base/metrics.h"
 #include "thresher/schedule/worker.h"
+#include "thresher/store/part_writer.h"
 #include "thresher/store/result.h"
 
 namespace thresher::schedule {
+
+// A shard's rows as they leave the worker.
+struct FinishedPart {
+  PartHeader header;
+  std::string bytes;
+};
+FinishedPart finish_part(const store::Rows& rows, const store::Columns& columns, const std::string& job);
+
+// Parts on their way to rank zero, a few ahead of its commits. Never waits.
+class Outbox {
+ public:
+  explicit Outbox(comm::Mailbox& mailbox) : mailbox_(mailbox) {}
+
+  bool full() const { return in_flight_ >= parts_in_flight; }
+  bool empty() const { return in_flight_ == 0; }
+  void post(const FinishedPart& part);
+  // The coordinator said that one is durable.
+  void committed() { --in_flight_; }
+
+ private:
+  comm::Mailbox& mailbox_;
+  int in_flight_ = 0;
+};
+
+// Commits parts in one round of syncs and tells the coordinator.
+void commit_own(store::PartWriter& writer, comm::Mailbox& mailbox, std::span<const FinishedPart> parts);
 
 class Delivery {
  public:

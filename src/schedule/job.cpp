@@ -16,6 +16,7 @@
 #include "schedule/gpus.h"
 #include "schedule/monitor.h"
 #include "schedule/progress.h"
+#include "schedule/record.h"
 #include "schedule/report.h"
 #include "schedule/setup.h"
 #include "schedule/survey.h"
@@ -77,7 +78,7 @@ class Run {
   const bool leads_;
   const std::string started_;
   const base::Stopwatch watch_;
-  std::unique_ptr<store::RunDirectory> directory_;  // rank zero
+  std::unique_ptr<JobRecord> record_;  // rank zero
   Survey survey_;
   std::vector<std::string> hosts_;
   std::vector<std::string> names_;  // of the ranks, for messages
@@ -86,7 +87,6 @@ class Run {
   Activities activities_;
   std::unique_ptr<Setup> setup_;
   store::Plan plan_;
-  std::vector<bool> committed_;  // rank zero
   Outcome outcome_;
   base::Metrics metrics_;
   std::unique_ptr<Monitor> monitor_;  // ends first
@@ -111,10 +111,8 @@ void Run::open() {
   if (job_.device == DeviceKind::cuda) gpu_ = take_gpu(world_.comm, hosts_, names_, job_.share_gpus);
   agree(world_.comm, names_, [&] {
     if (!leads_) return;
-    directory_ = std::make_unique<store::RunDirectory>(base::real_files(), job_.output);
-    if (job_.fresh) directory_->clear();
-    base::real_files().make_directories(job_.output / "logs");
-    survey_ = survey_corpus(job_, *directory_);
+    record_ = std::make_unique<JobRecord>(base::real_files(), job_.output, job_.fresh);
+    survey_ = survey_corpus(job_, record_->directory());
   });
   share(survey_, world_.comm);
   const std::vector<std::string> cores = world_.comm.all_gather(base::core_list());
@@ -226,8 +224,7 @@ void Run::settle() {
       }
     plan_ = {values, survey_.shards};
     if (!leads_) return;
-    directory_->settle(plan_);
-    committed_ = directory_->committed(plan_);
+    record_->settle(plan_);
   });
 }
 
@@ -290,11 +287,11 @@ void Run::lead_replica(engine::Stage& stage) {
 void Run::coordinate(const WorkerParts& parts) {
   Progress progress(progress_totals(), base::real_clock(), isatty(STDERR_FILENO) == 1, job_.progress_every);
   const int replicas = grid_->layout().data;
-  LeaseQueue queue(committed_, replicas);
+  LeaseQueue queue(record_->committed(), replicas);
   double weight = 0;
   Coordinator coordinator(
       world_.mailbox, replicas, queue,
-      {.commit = [&](std::span<const CommittedPart> arrived) { directory_->commit(arrived); },
+      {.commit = [&](std::span<const CommittedPart> arrived) { record_->directory().commit(arrived); },
        .committed =
            [&](std::int64_t shard) { weight += static_cast<double>(survey_.weights[static_cast<std::size_t>(shard)]); },
        .advanced = [&](const Advance& advance) { progress.update(advance, weight); }},
@@ -321,9 +318,10 @@ void Run::coordinate(const WorkerParts& parts) {
 ProgressTotals Run::progress_totals() const {
   ProgressTotals totals;
   totals.documents = survey_.shards.back();
-  for (std::size_t s = 0; s < committed_.size(); ++s) {
+  const std::vector<bool>& committed = record_->committed();
+  for (std::size_t s = 0; s < committed.size(); ++s) {
     totals.weight += static_cast<double>(survey_.weights[s]);
-    if (!committed_[s]) continue;
+    if (!committed[s]) continue;
     totals.weight_before += static_cast<double>(survey_.weights[s]);
     totals.documents_before += survey_.shards[s + 1] - survey_.shards[s];
   }
@@ -351,8 +349,7 @@ base::Exit Run::conclude() {
   agree(world_.comm, names_, [&] {
     if (!leads_) return;
     const base::During during(activities_.scorer, base::Doing::working, "publishing the results");
-    const bool done_before = directory_->succeeded() && std::count(committed_.begin(), committed_.end(), false) == 0;
-    outcome_.totals = directory_->publish(plan_, setup_->choices().columns, setup_->corpus());
+    outcome_.totals = record_->publish(setup_->choices().columns, setup_->corpus());
     code = exit_code(outcome_.totals);
     outcome_.score_seconds = outcome_.ranks.front().value("seconds");
     outcome_.dtype = tensor::name_of(setup_->choices().dtype);
@@ -360,17 +357,13 @@ base::Exit Run::conclude() {
     outcome_.isa = setup_->device().isa();
     outcome_.threads = setup_->choices().threads;
     outcome_.seconds = watch_.seconds();
-    if (done_before) {
+    if (record_->was_complete())
       base::info(fmt::format("{} is complete: nothing was left to do", job_.output.string()));
-    } else {
-      const std::string summary = summary_json(outcome_);
-      directory_->write("summary.json", summary);
-      directory_->write("run.json", run_json(job_, outcome_, hosts_, started_, base::real_clock().utc()));
-      directory_->succeed(summary);
-    }
+    else
+      record_->succeed(summary_json(outcome_), run_json(job_, outcome_, hosts_, started_, base::real_clock().utc()));
     // The results are there already: a closed standard output changes nothing.
     const std::string text =
-        fmt::format("{}results: {}\n", report_text(outcome_), (directory_->path() / "results.h5").string());
+        fmt::format("{}results: {}\n", report_text(outcome_), (record_->directory().path() / "results.h5").string());
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   });

@@ -14,6 +14,10 @@
 
 namespace thresher::schedule {
 
+inline constexpr int coordinator = 0;           // the rank that deals
+inline constexpr std::size_t shards_ahead = 2;  // encoded shards that wait for a scorer
+inline constexpr int parts_in_flight = 4;       // delivered and not durable: bounds memory, rank zero's too
+
 enum Kind : std::int32_t {
   // worker to coordinator
   request = 1,   // give me a lease

@@ -8,6 +8,7 @@
 
 #include "schedule/delivery.h"
 #include "schedule/protocol.h"
+#include "schedule/reading.h"
 #include "thresher/base/bounded_queue.h"
 #include "thresher/schedule/queue.h"
 
@@ -16,9 +17,6 @@ namespace {
 
 using base::Doing;
 using comm::Channel;
-
-constexpr int coordinator = 0;           // the rank that deals
-constexpr std::size_t shards_ahead = 2;  // encoded shards that wait for the scorer
 
 // Leases, reads and encodes on a thread of its own.
 class Reader {
@@ -54,32 +52,46 @@ class Reader {
     parts_.activities.reader.begin(Doing::nothing, "");
   }
 
-  // The next lease is asked for before the last shard of this one is read, so that it is there in time. When shards run
-  // out nothing is taken before it is needed, so that all replicas finish together.
   void read_leases() {
-    request();
-    for (Lease lease = take(); lease.count > 0; lease = take()) {
-      const std::int64_t last = lease.first + lease.count - 1;
-      if (lease.scarce) scarce_ = true;
-      for (std::int64_t shard = lease.first; shard <= last; ++shard) {
-        if (shard == last && !lease.scarce) request();
-        engine::EncodedShard encoded = load(shard);
-        const base::During during(parts_.activities.reader, Doing::waiting, "waiting for the scorer");
-        if (!queue_.push(std::move(encoded))) return;
+    ReadingOrder order;
+    while (true) {
+      const auto [what, shard] = order.next();
+      switch (what) {
+        case ReadingOrder::Do::request:
+          parts_.mailbox.post(coordinator, Channel::coordinator, Kind::request, {});
+          break;
+        case ReadingOrder::Do::take:
+          order.leased(take());
+          break;
+        case ReadingOrder::Do::read:
+          if (!hand_over(load(shard))) return;
+          break;
+        case ReadingOrder::Do::await_hunger:
+          await_hunger();
+          break;
+        case ReadingOrder::Do::end:
+          return;
       }
-      if (!lease.scarce) continue;
-      const base::During during(parts_.activities.reader, Doing::waiting, "waiting for the scorer");
-      queue_.await_hunger();
-      request();
     }
   }
 
-  void request() { parts_.mailbox.post(coordinator, Channel::coordinator, Kind::request, {}); }
+  // False if the scorer has gone.
+  bool hand_over(engine::EncodedShard shard) {
+    const base::During during(parts_.activities.reader, Doing::waiting, "waiting for the scorer");
+    return queue_.push(std::move(shard));
+  }
+
+  void await_hunger() {
+    const base::During during(parts_.activities.reader, Doing::waiting, "waiting for the scorer");
+    queue_.await_hunger();
+  }
 
   Lease take() {
     const base::Timer timer(metrics_, "wait lease");
     const base::During during(parts_.activities.reader, Doing::waiting, "waiting for a lease");
-    return unpack_message<Lease>(parts_.mailbox.take(Channel::lease).bytes);
+    const auto lease = unpack_message<Lease>(parts_.mailbox.take(Channel::lease).bytes);
+    if (lease.scarce && lease.count > 0) scarce_ = true;
+    return lease;
   }
 
   engine::EncodedShard load(std::int64_t shard) {

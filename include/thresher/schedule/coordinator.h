@@ -43,8 +43,11 @@ class Coordinator {
  public:
   Coordinator(comm::Mailbox& mailbox, int workers, LeaseQueue& queue, CoordinatorHooks hooks, base::Activity& activity);
 
-  // Returns when every worker has finished. Throws what a hook throws, and comm::cancel()'s reason.
+  // Steps until every worker has finished. Throws what a hook throws, and comm::cancel()'s reason.
   void run();
+  // Answers what has arrived, and commits the parts among it in one round. Never waits.
+  void step();
+  bool finished() const { return finished_ == workers_; }
 
   double commit_seconds() const { return commit_seconds_; }
 
