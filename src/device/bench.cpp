@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <numeric>
 #include <random>
 
@@ -53,20 +54,27 @@ class Workbench {
   BenchReport report_;
 };
 
+// Rows are windows into one block of random numbers, each from another place on: drawing every number anew would take
+// longer than the steps themselves on a GPU.
 Tensor Workbench::values(DType dtype, std::int64_t rows, std::int64_t columns, float scale) {
-  std::vector<float> numbers(static_cast<std::size_t>(columns));
+  constexpr std::int64_t spare = 1 << 16;
   std::uniform_real_distribution<float> uniform(-scale, scale);
-  const Buffer host = tensor::host_buffer(rows * columns * tensor::size_of(dtype));
+  const std::int64_t width = tensor::size_of(dtype);
+  const Buffer drawn = tensor::host_buffer((columns + spare) * width);
+  const Tensor numbers = tensor::row_vector(drawn.data(), dtype, columns + spare);
+  for (std::int64_t i = 0; i < columns + spare; ++i) {
+    const float x = uniform(generator_);
+    if (dtype == DType::bf16) {
+      numbers.row<std::uint16_t>(0)[i] = base::to_bf16(x);
+    } else {
+      numbers.row<float>(0)[i] = x;
+    }
+  }
+  const Buffer host = tensor::host_buffer(rows * columns * width);
   const Tensor source = tensor::matrix(host.data(), dtype, rows, columns);
   for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < columns; ++c) {
-      const float x = uniform(generator_);
-      if (dtype == DType::bf16) {
-        source.row<std::uint16_t>(r)[c] = base::to_bf16(x);
-      } else {
-        source.row<float>(r)[c] = x;
-      }
-    }
+    std::memcpy(source.row<std::byte>(r), static_cast<const std::byte*>(drawn.data()) + r * 7919 % spare * width,
+                static_cast<std::size_t>(columns * width));
   buffers_.push_back(device_.allocate(host.bytes()));
   const Tensor there = tensor::matrix(buffers_.back().data(), dtype, rows, columns);
   device_.upload(source, there);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
+#include <thread>
 #include <vector>
 
 #include "model/family.h"
@@ -13,6 +15,7 @@
 #include "thresher/base/check.h"
 #include "thresher/base/half.h"
 #include "thresher/base/hash.h"
+#include "thresher/base/machine.h"
 
 namespace thresher::model {
 namespace {
@@ -132,24 +135,38 @@ std::vector<MadeTensor> plan_tensors(const ModelConfig& config, DType dtype) {
   return tensors;
 }
 
+// Numbers from `first` on, as many as `out` holds.
+void fill(const MadeTensor& made, const Noise& noise, std::int64_t first, std::span<std::byte> out) {
+  const auto number = [&](std::int64_t i) { return made.spread.mean + made.spread.deviation * noise.at(first + i); };
+  const auto count = static_cast<std::int64_t>(out.size()) / tensor::size_of(made.planned.dtype);
+  if (made.planned.dtype == DType::f32) {
+    auto* const to = reinterpret_cast<float*>(out.data());
+    for (std::int64_t i = 0; i < count; ++i) to[i] = number(i);
+  } else {
+    auto* const to = reinterpret_cast<std::uint16_t*>(out.data());
+    for (std::int64_t i = 0; i < count; ++i) to[i] = base::to_bf16(number(i));
+  }
+}
+
+// A block at a time, its pieces by as many threads as there are cores.
 void write_tensor(SafetensorsWriter& writer, const MadeTensor& made, std::uint64_t seed) {
-  constexpr std::int64_t piece = 1 << 20;
+  constexpr std::int64_t piece = 4 << 20;  // bytes
   const Noise noise(seed, made.planned.name);
-  const bool wide = made.planned.dtype == DType::f32;
-  std::vector<float> floats(wide ? piece : 0);
-  std::vector<std::uint16_t> halves(wide ? 0 : piece);
-  const std::int64_t count = made.bytes / tensor::size_of(made.planned.dtype);
-  for (std::int64_t first = 0; first < count; first += piece) {
-    const std::int64_t values = std::min(piece, count - first);
-    for (std::int64_t i = 0; i < values; ++i) {
-      const float value = made.spread.mean + made.spread.deviation * noise.at(first + i);
-      if (wide)
-        floats[static_cast<std::size_t>(i)] = value;
-      else
-        halves[static_cast<std::size_t>(i)] = base::to_bf16(value);
+  const std::int64_t block = std::min(made.bytes, piece * base::usable_cores());
+  std::vector<std::byte> bytes(static_cast<std::size_t>(block));
+  for (std::int64_t first = 0; first < made.bytes; first += block) {
+    const auto part = std::span(bytes).first(static_cast<std::size_t>(std::min(block, made.bytes - first)));
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t at = piece; at < part.size(); at += piece)
+        threads.emplace_back([&, at] {
+          fill(made, noise, (first + static_cast<std::int64_t>(at)) / tensor::size_of(made.planned.dtype),
+               part.subspan(at, std::min<std::size_t>(piece, part.size() - at)));
+        });
+      fill(made, noise, first / tensor::size_of(made.planned.dtype),
+           part.first(std::min<std::size_t>(piece, part.size())));
     }
-    const auto size = static_cast<std::size_t>(values);
-    writer.add(wide ? std::as_bytes(std::span(floats).first(size)) : std::as_bytes(std::span(halves).first(size)));
+    writer.add(part);
   }
 }
 
