@@ -107,6 +107,10 @@ class Device {
   // steps may return before their work is done.
   virtual bool host_memory() const { return true; }
 
+  // The device's queue as what is beneath it knows it (CUDA: a cudaStream_t), for transports that put work there;
+  // nullptr: there is none. The device is the calling thread's from now on.
+  virtual void* queue() { return nullptr; }
+
   // Memory. Throws base::Error (os) with the size asked for. `upload` and `download` copy dense or strided tensors of
   // equal shape and dtype between host and device memory; the host memory may be reused when they return.
   virtual Buffer allocate(std::int64_t bytes) = 0;

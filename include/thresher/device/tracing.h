@@ -44,6 +44,7 @@ class TracingDevice : public Device {
   std::string isa() const override { return inner_.isa(); }
   int threads() const override { return inner_.threads(); }
   bool host_memory() const override { return inner_.host_memory(); }
+  void* queue() override { return inner_.queue(); }
   Buffer allocate(std::int64_t bytes) override { return inner_.allocate(bytes); }
   void upload(const Tensor& host, const Tensor& device) override;
   void download(const Tensor& device, const Tensor& host) override;

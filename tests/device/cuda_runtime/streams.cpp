@@ -2,20 +2,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <map>
+#include <memory>
 #include <stdexcept>
+#include <vector>
 
+#include "device/cuda_runtime/executor.h"
 #include "device/cuda_runtime/fake.h"
 #include "device/cuda_runtime/memory.h"
 #include "device/emulation/block.h"
 
-// What CUDA leaves undefined: a stream is its work in order, an event a place in it.
-struct CUstream_st {
-  std::deque<std::function<void()>> work;
-  std::int64_t given = 0, done = 0;
-};
+// What CUDA leaves undefined: an event is a place in a stream.
 struct CUevent_st {
   CUstream_st* stream = nullptr;
   std::int64_t place = 0;
@@ -26,29 +25,19 @@ struct CUevent_st {
 namespace thresher::device::fake {
 namespace {
 
-std::deque<CUstream_st*>& streams() {
-  static std::deque<CUstream_st*> list;
-  return list;
-}
-
-cudaError_t& failure() {
-  static cudaError_t code = cudaSuccess;
-  return code;
-}
-
-void run_until(CUstream_st& stream, std::int64_t place) {
-  while (stream.done < place) {
-    if (stream.work.empty()) throw std::logic_error("a stream waits for itself");
-    const auto next = std::move(stream.work.front());
-    stream.work.pop_front();
-    ++stream.done;
-    if (failure() == cudaSuccess) next();
-  }
-}
-
 std::map<const char*, std::int64_t>& allocations() {
   static std::map<const char*, std::int64_t> map;
   return map;
+}
+
+int& current_gpu() {
+  thread_local int gpu = 0;
+  return gpu;
+}
+
+std::vector<std::unique_ptr<CUstream_st>>& gone() {
+  static std::vector<std::unique_ptr<CUstream_st>> list;
+  return list;
 }
 
 std::map<const char*, std::int64_t>& pinned() {
@@ -66,8 +55,13 @@ bool inside(const std::map<const char*, std::int64_t>& blocks, const void* first
 
 }  // namespace
 
+// THRESHER_FAKE_GPUS: how many GPUs there are, for programs that are tested from outside.
 Settings& settings() {
-  static Settings one;
+  static Settings one = [] {
+    Settings settings;
+    if (const char* const gpus = std::getenv("THRESHER_FAKE_GPUS")) settings.gpus = std::atoi(gpus);
+    return settings;
+  }();
   return one;
 }
 
@@ -77,14 +71,16 @@ Counts& counts() {
 }
 
 void break_kernel() {
+  const std::lock_guard lock(gate());
   failure() = cudaErrorIllegalAddress;
 }
 
 void submit(void* stream, std::function<void()> work) {
-  auto& queue = *static_cast<CUstream_st*>(stream);
-  queue.work.push_back(std::move(work));
-  ++queue.given;
-  if (!settings().late) run_until(queue, queue.given);
+  const auto run = [work = std::move(work)] {
+    work();
+    return true;
+  };
+  put(*static_cast<CUstream_st*>(stream), {.run = run});
 }
 
 // Kernels go where everything else on a stream goes.
@@ -116,8 +112,9 @@ cudaError_t cudaGetDeviceCount(int* count) {
   *count = fake::settings().gpus;
   return cudaSuccess;
 }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int gpu) {
   *properties = {};
+  properties->uuid.bytes[15] = static_cast<char>(gpu);
   std::strcpy(properties->name, "NVIDIA Fake");
   properties->major = 9;
   properties->multiProcessorCount = 132;
@@ -126,7 +123,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int gpu) {
-  return gpu >= 0 && gpu < fake::settings().gpus ? cudaSuccess : cudaErrorInvalidDevice;
+  if (gpu < 0 || gpu >= fake::settings().gpus) return cudaErrorInvalidDevice;
+  fake::current_gpu() = gpu;
+  return cudaSuccess;
 }
 const char* cudaGetErrorString(cudaError_t code) {
   return code == cudaSuccess ? "no error" : "an error";
@@ -155,7 +154,7 @@ cudaError_t cudaMalloc(void** data, std::size_t bytes) {
 }
 // Waits for everything, as the real one does.
 cudaError_t cudaFree(void* data) {
-  for (CUstream_st* stream : fake::streams()) fake::run_until(*stream, stream->given);
+  fake::run_all();
   const auto block = fake::allocations().find(static_cast<char*>(data));
   if (block == fake::allocations().end()) throw std::logic_error("memory that was never allocated is freed");
   fake::counts().bytes -= block->second;
@@ -170,7 +169,7 @@ cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* data) {
-  for (CUstream_st* stream : fake::streams()) fake::run_until(*stream, stream->given);
+  fake::run_all();
   if (data && fake::pinned().erase(static_cast<char*>(data)) == 0)
     throw std::logic_error("host memory that was never pinned is freed");
   std::free(data);
@@ -179,13 +178,19 @@ cudaError_t cudaFreeHost(void* data) {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CUstream_st;
+  (*stream)->gpu = fake::current_gpu();
+  (*stream)->submit = fake::put;
+  (*stream)->expect_memory = fake::expect_device_memory;
+  const std::lock_guard lock(fake::gate());
   fake::streams().push_back(*stream);
   return cudaSuccess;
 }
+// Events may name it for longer.
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   fake::run_until(*stream, stream->given);
+  const std::lock_guard lock(fake::gate());
   std::erase(fake::streams(), stream);
-  delete stream;
+  fake::gone().emplace_back(stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
@@ -193,8 +198,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return fake::failure();
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  if (event->stream)
-    fake::submit(stream, [from = event->stream, place = event->place] { fake::run_until(*from, place); });
+  if (event->stream) fake::put(*stream, {.after = event->stream, .place = event->place});
   return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
@@ -208,6 +212,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const std::lock_guard lock(fake::gate());
   event->stream = stream;
   event->place = stream->given + 1;
   fake::submit(stream, [event] { event->time = std::chrono::steady_clock::now(); });

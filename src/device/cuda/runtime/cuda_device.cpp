@@ -92,6 +92,11 @@ void CudaDevice::wait(const char* doing) {
   timeline_.collect();
 }
 
+void* CudaDevice::queue() {
+  check(cudaSetDevice(index_), "choosing the GPU");
+  return stream_.raw();
+}
+
 Buffer CudaDevice::allocate(std::int64_t bytes) {
   return device_buffer(index_, bytes);
 }

@@ -24,6 +24,7 @@ class CudaDevice : public Device {
   std::string isa() const override { return isa_; }
   int threads() const override { return threads_; }
   bool host_memory() const override { return false; }
+  void* queue() override;
 
   Buffer allocate(std::int64_t bytes) override;
   void upload(const Tensor& host, const Tensor& device) override;
