@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "app/options.h"
+#include "thresher/base/duration.h"
 
 namespace thresher::app {
 namespace {
@@ -79,6 +80,15 @@ std::optional<double> Arguments::real(std::string_view name, double least, doubl
     reject(fmt::format("--{} is '{}', but has to be a number from {} to {}", name, given, least, most));
     return std::nullopt;
   }
+  return value;
+}
+
+std::optional<double> Arguments::duration(std::string_view name) {
+  const std::string given = text(name);
+  if (given.empty()) return std::nullopt;
+  const std::optional<double> value = base::parse_duration(given);
+  if (!value)
+    reject(fmt::format("--{} is '{}', but has to be a time like 5400, 90m, 1.5h, 1:30:00 or 2-12:00:00", name, given));
   return value;
 }
 

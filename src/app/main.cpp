@@ -1,6 +1,8 @@
 // The program: MPI where the command runs on ranks, one place that catches, one exit code.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <mpi.h>
+#include <unistd.h>
 
 #include <bit>
 #include <chrono>
@@ -18,6 +20,7 @@
 #include "app/bundle.h"
 #include "app/help.h"
 #include "thresher/base/log.h"
+#include "thresher/base/signals.h"
 #include "thresher/comm/ending.h"
 
 namespace thresher::app {
@@ -29,6 +32,14 @@ using base::Exit;
 constexpr std::chrono::seconds together{5};
 // How long MPI_Abort may take to end other ranks.
 constexpr std::chrono::seconds turn{1};
+
+// The number of a standard stream that is closed would go to the next file that is opened, and what is printed with it.
+void hold_standard_streams() {
+  int descriptor = 0;
+  do descriptor = ::open("/dev/null", O_RDONLY);
+  while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+  if (descriptor >= 0) ::close(descriptor);
+}
 
 // The value of an environment variable as a number, 0 if there is none.
 int number_in_environment(const char* name) {
@@ -43,16 +54,17 @@ Exit print(const std::string& text) {
   return written ? Exit::ok : Exit::io;
 }
 
-void print_error(const std::string& message) {
-  const std::string line = "thresher: error: " + message + "\n";
-  std::fwrite(line.data(), 1, line.size(), stderr);
-}
-
 // A failure as an exit code and a message, whatever was thrown.
 struct Failure {
   Exit code = Exit::ok;
   std::string message;
 };
+
+// A job that stopped because it was asked to has not failed.
+void print_error(const Failure& failure) {
+  const std::string line = (failure.code == Exit::again ? "thresher: " : "thresher: error: ") + failure.message + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
 
 // To be called while an exception is handled.
 Failure current_failure() {
@@ -71,18 +83,29 @@ Failure current_failure() {
   }
 }
 
-// A process that a launcher started as one of many, but whose MPI sees only itself, would do all the work again.
-void check_launcher(int ranks) {
+// A process that a launcher started as one of many, but whose MPI sees only itself, would do all the work again; one
+// that was started without a launcher would leave most of a Slurm job's tasks idle.
+void check_launcher(const Command& command, int ranks) {
   if (ranks > 1) return;
   if (const int tasks = number_in_environment("OMPI_COMM_WORLD_SIZE"); tasks > 1) {
-    base::fail(Exit::unavailable,
+    base::fail(Exit::config,
                fmt::format("mpirun started {} processes, but each sees only itself: mpirun and the MPI library that "
                            "thresher was built with do not match",
                            tasks));
   }
-  if (std::getenv("SLURM_STEP_ID") == nullptr) return;
-  if (const int tasks = number_in_environment("SLURM_STEP_NUM_TASKS"); tasks > 1) {
-    base::fail(Exit::unavailable,
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr) return;
+  if (std::getenv("SLURM_STEP_ID") == nullptr) {
+    const int tasks = command.stops ? number_in_environment("SLURM_NTASKS") : 1;
+    if (tasks > 1 && std::getenv("SLURM_JOB_ID") != nullptr)
+      base::fail(Exit::config,
+                 fmt::format("this Slurm job has {} tasks, but thresher was started as one process: start it with srun "
+                             "--mpi=pmix, or with srun -n 1 to use one task on purpose",
+                             tasks));
+    return;
+  }
+  const int step_tasks = number_in_environment("SLURM_STEP_NUM_TASKS");
+  if (const int tasks = step_tasks > 0 ? step_tasks : number_in_environment("SLURM_NTASKS"); tasks > 1) {
+    base::fail(Exit::config,
                fmt::format("srun started {} tasks, but each sees only itself: use srun --mpi=pmix (srun --mpi=list "
                            "shows what there is)",
                            tasks));
@@ -93,7 +116,7 @@ void check_launcher(int ranks) {
 // prints, the first of those that can. MPI_Abort reaches the others before it is their turn.
 [[noreturn]] void end_all(int rank, const Failure& failure) {
   std::this_thread::sleep_for(turn * std::bit_width(static_cast<unsigned>(rank)));
-  print_error(failure.message);
+  print_error(failure);
   MPI_Abort(MPI_COMM_WORLD, static_cast<int>(failure.code));
   std::abort();  // MPI_Abort does not return
 }
@@ -112,7 +135,7 @@ Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
   std::unique_ptr<comm::Mailbox> mailbox;
   try {
     if (provided < MPI_THREAD_SERIALIZED) base::fail(Exit::unavailable, "this MPI library does not allow threads");
-    check_launcher(ranks);
+    check_launcher(command, ranks);
     Arguments arguments = parse(command, words);
     comm = comm::mpi_comm();
     mailbox = comm::mpi_mailbox();
@@ -120,7 +143,7 @@ Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
   } catch (...) {
     const Failure failure = current_failure();
     if (!comm::all_leave(together)) end_all(rank, failure);
-    if (rank == 0) print_error(failure.message);
+    if (rank == 0) print_error(failure);
     code = failure.code;
   }
   mailbox.reset();
@@ -145,7 +168,7 @@ bool asks_for_help(std::span<const std::string> words) {
 
 Exit run(std::span<const std::string> words) {
   if (words.empty()) {
-    print_error("no command given\n" + help(""));
+    print_error({Exit::usage, "no command given\n" + help("")});
     return Exit::usage;
   }
   const std::string& name = words.front();
@@ -157,6 +180,7 @@ Exit run(std::span<const std::string> words) {
   const Command* const command = find_command(name);
   if (command == nullptr) fail_unknown_command(name);
   if (asks_for_help(rest)) return print(help(name));
+  if (command->stops) base::catch_signals();
   return command->parallel ? run_on_ranks(*command, rest) : run_alone(*command, rest);
 }
 
@@ -168,12 +192,13 @@ int main(int argc, char** argv) {
   // Numbers are read and written the same way everywhere, and a reader that goes away is an error, not a signal.
   std::setlocale(LC_ALL, "C");
   std::signal(SIGPIPE, SIG_IGN);
+  app::hold_standard_streams();
   try {
     const std::vector<std::string> words(argv + 1, argv + argc);
     return static_cast<int>(app::run(words));
   } catch (...) {
     const app::Failure failure = app::current_failure();
-    app::print_error(failure.message);
+    app::print_error(failure);
     return static_cast<int>(failure.code);
   }
 }

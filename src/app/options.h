@@ -43,6 +43,7 @@ struct Command {
   std::vector<Group> groups;
   std::string plain;      // what arguments without a dash are, or the option they belong to; empty: there are none
   bool parallel = false;  // runs on the ranks of an MPI job
+  bool stops = false;     // signals ask it to stop, and it does so by itself
   // Checks all options without touching a file's content and throws base::Error (usage, unavailable) with every
   // problem; then does the work. Collective where `parallel`.
   base::Exit (*run)(Arguments& arguments, schedule::World world) = nullptr;
@@ -61,6 +62,8 @@ class Arguments {
   // Whole numbers within [least, most]. `bytes` allows a suffix K, M or G (powers of 1024).
   std::optional<std::int64_t> whole(std::string_view name, std::int64_t least, std::int64_t most, bool bytes = false);
   std::optional<double> real(std::string_view name, double least, double most);
+  // Seconds, in the forms that base::parse_duration reads.
+  std::optional<double> duration(std::string_view name);
   // Position of the value in `names`.
   std::optional<std::size_t> choice(std::string_view name, std::span<const std::string_view> names);
 

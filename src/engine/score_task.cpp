@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace thresher::engine {
@@ -29,6 +30,7 @@ struct ScoreTask::ShardScores {
   std::optional<WindowCutter> cutter;     // of next_item, when it is part done
   std::int64_t windows_out = 0;           // pulled and not done
   bool pulled = false;                    // no more windows to pull
+  bool dropped = false;                   // nobody wants its rows any more
 };
 
 ScoreTask::ScoreTask(Stage& stage, ScoreOptions options)
@@ -148,6 +150,46 @@ void ScoreTask::step(bool drain) {
   submit(std::move(batch));
 }
 
+// Tokens that are still to be fed, by shard.
+std::map<std::int64_t, std::int64_t> ScoreTask::unfed() const {
+  std::map<std::int64_t, std::int64_t> tokens;
+  for (const PendingWindow& pending : pool_) tokens[pending.shard->shard.shard] += fed(pending);
+  for (const Batch& batch : batches_)
+    for (const PendingWindow& pending : batch) tokens[pending.shard->shard.shard] += fed(pending);
+  for (const auto& scores : waiting_) {
+    const EncodedShard& shard = scores->shard;
+    const auto first = static_cast<std::size_t>(scores->next_item);
+    tokens[shard.shard] += static_cast<std::int64_t>(shard.offsets.back() - shard.offsets[first]);
+  }
+  return tokens;
+}
+
+void ScoreTask::drop_windows(std::vector<PendingWindow>& windows) const {
+  std::erase_if(windows, [](const PendingWindow& pending) { return pending.shard->dropped; });
+}
+
+void ScoreTask::keep(std::int64_t tokens) {
+  std::set<std::int64_t> dropped;
+  for (const auto& [shard, unfed] : unfed()) {
+    if (unfed > tokens)
+      dropped.insert(shard);
+    else
+      tokens -= unfed;
+  }
+  const auto mark = [&](ShardScores& scores) { scores.dropped |= dropped.contains(scores.shard.shard); };
+  for (const auto& scores : waiting_) mark(*scores);
+  for (const PendingWindow& pending : pool_) mark(*pending.shard);
+  for (const auto* batches : {&batches_, &under_way_})
+    for (const Batch& batch : *batches)
+      for (const PendingWindow& pending : batch) mark(*pending.shard);
+  std::erase_if(waiting_, [](const auto& scores) { return scores->dropped; });
+  drop_windows(pool_);
+  pool_tokens_ = 0;
+  for (const PendingWindow& pending : pool_) pool_tokens_ += fed(pending);
+  for (Batch& batch : batches_) drop_windows(batch);
+  std::erase_if(batches_, [](const Batch& batch) { return batch.empty(); });
+}
+
 void ScoreTask::append(const PendingWindow& pending) {
   const EncodedShard& shard = pending.shard->shard;
   const Window& window = pending.window;
@@ -203,7 +245,7 @@ void ScoreTask::store_scores(const Batch& batch) {
     std::copy_n(scored_.top_id.begin() + from * top_k, count * top_k, scores.top_id.begin() + to * top_k);
     std::copy_n(scored_.top_logprob.begin() + from * top_k, count * top_k, scores.top_logprob.begin() + to * top_k);
     from += count;
-    if (--scores.windows_out == 0 && scores.pulled) finish(scores);
+    if (--scores.windows_out == 0 && scores.pulled && !scores.dropped) finish(scores);
   }
 }
 
@@ -224,10 +266,10 @@ void ScoreTask::finish(ShardScores& scores) {
       sum += scores.logprob[t];
       if (shard.pairs) greedy = greedy && scores.rank[t] == 0;
     }
-    const bool is_nan = has_score && std::isnan(sum);
+    const bool is_nan = has_score && !std::isfinite(sum);
     rows.status.push_back(is_nan ? store::Status::nan : item.status);
     rows.tokens.push_back(static_cast<std::int64_t>(end - begin));
-    rows.logprob.push_back(has_score ? sum : nan);
+    rows.logprob.push_back(has_score && !is_nan ? sum : nan);
     rows.bytes.push_back(item.bytes);
     rows.words.push_back(item.words);
     if (shard.pairs) rows.is_greedy.push_back(greedy && !is_nan);

@@ -27,19 +27,27 @@ void Coordinator::run() {
 }
 
 void Coordinator::step() {
+  take_arrived();
+  const bool all = waiting_.empty();
+  if (!all) commit_waiting();
+  hooks_.advanced(advance_);
+  if (all && stop_level() == StopLevel::drop) hooks_.drop();
+}
+
+void Coordinator::take_arrived() {
   while (waiting_.size() < static_cast<std::size_t>(parts_at_once)) {
     auto message = mailbox_.poll(Channel::coordinator);
-    if (!message) break;
+    if (!message) return;
     handle(std::move(*message));
   }
-  if (!waiting_.empty()) commit_waiting();
-  hooks_.advanced(advance_);
 }
 
 void Coordinator::handle(comm::Message message) {
   switch (static_cast<Kind>(message.kind)) {
-    case Kind::request:
-      return mailbox_.post(message.from, Channel::lease, Kind::lease, pack_message(queue_.lease()));
+    case Kind::request: {
+      const Lease lease = stop_level() == StopLevel::none ? queue_.lease() : Lease{};
+      return mailbox_.post(message.from, Channel::lease, Kind::lease, pack_message(lease));
+    }
     case Kind::part:
       waiting_.push_back(std::move(message));
       return;
@@ -66,7 +74,9 @@ void Coordinator::commit_waiting() {
   }
   const base::Stopwatch watch;
   hooks_.commit(parts);
-  commit_seconds_ += watch.seconds();
+  const double seconds = watch.seconds();
+  commit_seconds_ += seconds;
+  if (hooks_.took) hooks_.took(0, seconds);
   for (std::size_t i = 0; i < headers.size(); ++i) {
     settle(headers[i]);
     mailbox_.post(messages[i].from, Channel::credit, Kind::committed, {});
@@ -80,6 +90,8 @@ void Coordinator::settle(const PartHeader& header) {
   advance_.documents += header.documents;
   advance_.tokens += header.tokens;
   advance_.failures += header.failures;
+  advance_.nan += header.nan;
+  if (hooks_.took) hooks_.took(header.seconds, header.commit_seconds);
 }
 
 }  // namespace thresher::schedule

@@ -13,11 +13,13 @@ namespace {
 using base::Doing;
 using comm::Channel;
 
-PartHeader header_of(const store::Rows& rows) {
-  PartHeader header{rows.shard, rows.count(), 0, 0};
+PartHeader header_of(const store::Rows& rows, double seconds) {
+  PartHeader header{.shard = rows.shard, .documents = rows.count(), .seconds = seconds};
   for (const std::int64_t tokens : rows.tokens) header.tokens += tokens;
-  for (const store::Status status : rows.status)
-    header.failures += status != store::Status::ok && status != store::Status::windowed;
+  for (const store::Status status : rows.status) {
+    header.failures += status == store::Status::rejected || status == store::Status::nan;
+    header.nan += status == store::Status::nan;
+  }
   return header;
 }
 
@@ -26,10 +28,10 @@ class Postman : public Delivery {
  public:
   Postman(const WorkerParts& parts, base::Metrics& metrics) : parts_(parts), metrics_(metrics) {}
 
-  void deliver(const store::Rows& rows) override {
+  void deliver(const store::Rows& rows, double seconds) override {
     const base::Timer timer(metrics_, "communicate");
     while (outbox_.full()) take_credit();
-    outbox_.post(finish_part(rows, parts_.columns, parts_.job));
+    outbox_.post(finish_part(rows, parts_.columns, parts_.job, seconds));
   }
 
   void finish() override {
@@ -60,10 +62,10 @@ class Committer : public Delivery {
     if (thread_.joinable()) thread_.join();
   }
 
-  void deliver(const store::Rows& rows) override {
+  void deliver(const store::Rows& rows, double seconds) override {
     const base::Timer timer(metrics_, "communicate");
     const base::During during(parts_.activities.scorer, Doing::waiting, "waiting for the disk");
-    if (!queue_.push(finish_part(rows, parts_.columns, parts_.job)) && error_) std::rethrow_exception(error_);
+    if (!queue_.push(finish_part(rows, parts_.columns, parts_.job, seconds)) && error_) std::rethrow_exception(error_);
   }
 
   void finish() override {
@@ -108,8 +110,9 @@ class Committer : public Delivery {
 
 }  // namespace
 
-FinishedPart finish_part(const store::Rows& rows, const store::Columns& columns, const std::string& job) {
-  return {header_of(rows), store::build_part(rows, columns, job)};
+FinishedPart finish_part(const store::Rows& rows, const store::Columns& columns, const std::string& job,
+                         double seconds) {
+  return {header_of(rows, seconds), store::build_part(rows, columns, job)};
 }
 
 void Outbox::post(const FinishedPart& part) {
@@ -120,9 +123,14 @@ void Outbox::post(const FinishedPart& part) {
 void commit_own(store::PartWriter& writer, comm::Mailbox& mailbox, std::span<const FinishedPart> parts) {
   std::vector<store::PartWriter::Part> batch;
   for (const FinishedPart& part : parts) batch.emplace_back(part.header.shard, part.bytes);
+  const base::Stopwatch watch;
   writer.commit(batch);
-  for (const FinishedPart& part : parts)
-    mailbox.post(coordinator, Channel::coordinator, Kind::settled, pack_message(part.header));
+  const double seconds = watch.seconds();
+  for (const FinishedPart& part : parts) {
+    PartHeader header = part.header;
+    header.commit_seconds = seconds;
+    mailbox.post(coordinator, Channel::coordinator, Kind::settled, pack_message(header));
+  }
 }
 
 std::unique_ptr<Delivery> make_delivery(const WorkerParts& parts, base::Metrics& metrics) {

@@ -18,7 +18,9 @@ struct FinishedPart {
   PartHeader header;
   std::string bytes;
 };
-FinishedPart finish_part(const store::Rows& rows, const store::Columns& columns, const std::string& job);
+// `seconds`: what the shard took.
+FinishedPart finish_part(const store::Rows& rows, const store::Columns& columns, const std::string& job,
+                         double seconds);
 
 // Parts on their way to rank zero, a few ahead of its commits. Never waits.
 class Outbox {
@@ -43,7 +45,7 @@ class Delivery {
  public:
   virtual ~Delivery() = default;
   // Waits while too many parts are on their way.
-  virtual void deliver(const store::Rows& rows) = 0;
+  virtual void deliver(const store::Rows& rows, double seconds) = 0;
   // Waits until all are durable.
   virtual void finish() = 0;
 };

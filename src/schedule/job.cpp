@@ -19,6 +19,8 @@
 #include "schedule/record.h"
 #include "schedule/report.h"
 #include "schedule/setup.h"
+#include "schedule/slurm.h"
+#include "schedule/stop.h"
 #include "schedule/survey.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/log.h"
@@ -48,12 +50,14 @@ class Run {
     load();
     settle();
     work();
-    return conclude();
+    return all_committed() ? conclude() : stop_early();
   }
 
  private:
   // The ranks watch each other from now on; rank zero takes the directory and cuts the corpus; all get their places.
   void open();
+  void limit_time();
+  std::string stopped_text() const;
   void load();
   // Ranks must compute alike; then plan.json is written or compared, and committed parts are counted.
   void settle();
@@ -62,6 +66,9 @@ class Run {
   void coordinate(const WorkerParts& parts);
   ProgressTotals progress_totals() const;
   void measure(const engine::StageTimes& times);
+  // Collective.
+  bool all_committed();
+  base::Exit stop_early();
   base::Exit conclude();
   base::Exit exit_code(const store::Totals& totals) const;
 
@@ -87,8 +94,11 @@ class Run {
   Activities activities_;
   std::unique_ptr<Setup> setup_;
   store::Plan plan_;
+  std::int64_t shards_left_ = 0;  // rank zero: not committed
+  Advance advance_;               // rank zero: what was committed in this run
   Outcome outcome_;
   base::Metrics metrics_;
+  Stop stop_;
   std::unique_ptr<Monitor> monitor_;  // ends first
 };
 
@@ -107,7 +117,9 @@ void Run::open() {
   hosts_ = world_.comm.all_gather(base::host_name());
   activities_.scorer.begin(leads_ ? base::Doing::working : base::Doing::waiting,
                            leads_ ? "looking at the corpus" : "waiting for rank 0 to look at the corpus");
-  monitor_ = std::make_unique<Monitor>(world_, rank_names(), activities_, job_.watchdog);
+  if (leads_) limit_time();
+  monitor_ = std::make_unique<Monitor>(world_, rank_names(), activities_, job_.watchdog, stop_,
+                                       MonitorHooks{.queried = [] {}, .farewell = [](const base::Error&) {}});
   if (job_.device == DeviceKind::cuda) gpu_ = take_gpu(world_.comm, hosts_, names_, job_.share_gpus);
   agree(world_.comm, names_, [&] {
     if (!leads_) return;
@@ -129,6 +141,16 @@ void Run::open() {
   if (!gpu_.map.empty()) base::info(gpu_.map);
   if (!leads_ || world_.comm.size() == 1) return;
   base::info(fmt::format("layout {}\n{}", layout.text(), comm::map_text(grid_->placement(), hosts_, cores)));
+}
+
+// A job stops early enough to be committed when its time is over, by the monotonic clock.
+void Run::limit_time() {
+  const std::optional<double> left = job_.max_time ? job_.max_time : slurm_time_left();
+  StopRule::Limits limits{.grace = job_.grace};
+  if (left) limits.end = base::real_clock().seconds() + *left - watch_.seconds();
+  stop_.limit(limits);
+  if (left && !job_.max_time)
+    base::info(fmt::format("Slurm leaves {}: everything will be committed by then", duration_text(*left)));
 }
 
 comm::Layout Run::choose_grid() {
@@ -230,6 +252,7 @@ void Run::settle() {
 
 void Run::work() {
   Setup& setup = *setup_;
+  stop_.enter(Stop::Phase::scoring);
   activities_.scorer.begin(base::Doing::working, "measuring the machine");
   world_.comm.barrier();
   guarded([&] { metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds)); });
@@ -267,7 +290,8 @@ void Run::lead_replica(engine::Stage& stage) {
                           .columns = setup.choices().columns,
                           .job = plan_.identity(),
                           .own_parts = own_parts ? &*own_parts : nullptr,
-                          .activities = activities_};
+                          .activities = activities_,
+                          .stop = stop_};
   if (leads_)
     coordinate(parts);
   else
@@ -294,7 +318,15 @@ void Run::coordinate(const WorkerParts& parts) {
       {.commit = [&](std::span<const CommittedPart> arrived) { record_->directory().commit(arrived); },
        .committed =
            [&](std::int64_t shard) { weight += static_cast<double>(survey_.weights[static_cast<std::size_t>(shard)]); },
-       .advanced = [&](const Advance& advance) { progress.update(advance, weight); }},
+       .advanced =
+           [&](const Advance& advance) {
+             advance_ = advance;
+             shards_left_ = queue.left();
+             progress.update(advance, weight);
+           },
+       .stop = [&] { return stop_.level(); },
+       .drop = [&] { base::fail(base::Exit::again, stopped_text()); },
+       .took = [&](double shard, double commit) { stop_.learn(shard, commit); }},
       activities_.committer);
   std::exception_ptr error;
   std::thread thread([&] {
@@ -310,6 +342,7 @@ void Run::coordinate(const WorkerParts& parts) {
     if (!error) error = std::current_exception();
   }
   thread.join();
+  shards_left_ = queue.left();
   progress.end();
   if (error) std::rethrow_exception(error);
   metrics_.add("write", coordinator.commit_seconds());
@@ -340,6 +373,29 @@ void Run::measure(const engine::StageTimes& times) {
     if (cost.step == "matmul") products += cost.seconds;
   }
   metrics_.set("products", products);
+}
+
+bool Run::all_committed() {
+  const bool left = leads_ && shards_left_ > 0;
+  const bool all = world_.comm.all_gather(left ? "left" : "").front().empty();
+  if (all) stop_.enter(Stop::Phase::publishing);
+  return all;
+}
+
+std::string Run::stopped_text() const {
+  const std::int64_t all = survey_.shard_count();
+  std::string text = fmt::format(
+      "stopped by {}: {} of {} shards are committed, {} of them now; give the same command "
+      "again to go on",
+      stop_.reason(), all - shards_left_, all, advance_.shards);
+  if (advance_.shards == 0) text += " (with a smaller --shard-documents if a shard takes too long)";
+  return text;
+}
+
+base::Exit Run::stop_early() {
+  if (leads_) base::info(stopped_text());
+  monitor_.reset();
+  return base::Exit::again;
 }
 
 base::Exit Run::conclude() {

@@ -19,10 +19,13 @@ namespace {
 using comm::Channel;
 
 constexpr std::chrono::milliseconds nap{20};
-constexpr double beat_seconds = 1;      // between signs of life
-constexpr double goodbye_seconds = 5;   // for the other monitors to end
-constexpr double leaving_seconds = 10;  // for this rank to notice that the job has ended
-constexpr double held_up = 5;           // a look this late means that this process did not run
+constexpr double beat_seconds = 1;       // between signs of life
+constexpr double goodbye_seconds = 5;    // for the other monitors to end
+constexpr double leaving_seconds = 10;   // for this rank to notice that the job has ended
+constexpr double hurried_seconds = 1.5;  // the same when it was asked to stop
+constexpr double drop_seconds = 1;       // for what has arrived to be committed when the rest is dropped
+constexpr double one_query = 0.5;        // a signal that all ranks get is answered once
+constexpr double held_up = 5;            // a look this late means that this process did not run
 
 double now() {
   return base::real_clock().seconds();
@@ -30,15 +33,18 @@ double now() {
 
 }  // namespace
 
-Monitor::Monitor(World world, std::vector<std::string> names, const Activities& activities, double limit)
+Monitor::Monitor(World world, std::vector<std::string> names, const Activities& activities, double limit, Stop& stop,
+                 MonitorHooks hooks)
     : world_(world),
       names_(std::move(names)),
       activities_(activities),
       limit_(limit),
       leads_(world.comm.rank() == 0),
-      last_look_(now()) {
+      last_look_(now()),
+      stop_(stop),
+      hooks_(std::move(hooks)) {
   if (limit > 0) watch_.emplace(leads_ ? world.comm.size() : 1, limit, now());
-  if (world.comm.size() > 1) thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this] { run(); });
 }
 
 Monitor::~Monitor() {
@@ -88,11 +94,13 @@ void Monitor::run() noexcept {
 // All threads leave at their next wait, unless they are busy with something that may take hours, like an import.
 void Monitor::await_leaving() const {
   const base::Stopwatch watch;
-  while (!leaving_ && watch.seconds() < leaving_seconds) std::this_thread::sleep_for(nap);
+  const double patience = stop_.level() == StopLevel::none ? leaving_seconds : hurried_seconds;
+  while (!leaving_ && watch.seconds() < patience) std::this_thread::sleep_for(nap);
   if (leaving_) return;
   try {
     comm::throw_if_cancelled();
   } catch (const base::Error& error) {
+    if (leads_) hooks_.farewell(error);
     base::log().write(base::Level::error, error.what());
     std::_Exit(static_cast<int>(error.code()));  // the launcher ends the other ranks
   }
@@ -102,13 +110,59 @@ void Monitor::look() {
   const double time = now();
   if (watch_ && time - last_look_ > held_up) watch_->forgive(time);
   last_look_ = time;
+  pass_signals();
   while (const auto message = world_.mailbox.poll(Channel::monitor)) handle(*message, time);
+  if (leads_) lead_stop(time);
   if (time - last_beat_ > beat_seconds) beat(time);
-  if (!watch_ || ended_) return;
+  if (!watch_ || ended_ || world_.comm.size() == 1) return;
   if (const auto verdict = leads_ ? watch_->check(time) : watch_->silent(time)) {
     const int rank = leads_ ? verdict->rank : 0;
     end({base::Exit::internal, fmt::format("{}: {}", name_of(rank), verdict->reason), std::source_location()});
   }
+}
+
+// Any rank may be the first to hear of a signal, or the only one.
+void Monitor::pass_signals() {
+  const base::Signals signals = base::signals_so_far();
+  if (signals.stops > passed_.stops)
+    world_.mailbox.post(0, Channel::monitor, Kind::asked, pack_message(StopRequest{signals.stops, signals.last}));
+  if (signals.queries > passed_.queries) world_.mailbox.post(0, Channel::monitor, Kind::query, {});
+  passed_ = signals;
+}
+
+void Monitor::lead_stop(double time) {
+  if (const auto order = stop_.decide(time)) {
+    announce(*order);
+    for (int rank = 0; rank < world_.comm.size(); ++rank)
+      world_.mailbox.post(rank, Channel::monitor, Kind::stop, pack_message(*order));
+    dropped_since_ = time;
+  }
+  const StopLevel level = stop_.level();
+  if (level == StopLevel::none || ended_) return;
+  const Stop::Phase phase = stop_.phase();
+  const bool dropping = level == StopLevel::drop;
+  if (phase == Stop::Phase::preparing)
+    end({base::Exit::again,
+         fmt::format("stopped by {} before scoring began; nothing is lost: give the same command again",
+                     stop_.reason()),
+         std::source_location()});
+  else if (dropping && (phase == Stop::Phase::publishing || time - dropped_since_ > drop_seconds))
+    end({base::Exit::again,
+         fmt::format("stopped by {}; what was committed is there: give the same command again to go on",
+                     stop_.reason()),
+         std::source_location()});
+}
+
+void Monitor::announce(const StopOrder& order) const {
+  const Stop::Phase phase = stop_.phase();
+  if (phase == Stop::Phase::preparing) return;
+  if (order.level == StopLevel::drop)
+    base::info(fmt::format("{}: what is not finished is dropped", stop_.reason()));
+  else if (phase == Stop::Phase::scoring)
+    base::info(
+        fmt::format("{}: no shard is begun any more; those under way have {:.0f} s", stop_.reason(), order.seconds));
+  else
+    base::info(fmt::format("{}: publishing the results goes on; another signal ends it", stop_.reason()));
 }
 
 // The leader tells everyone that it lives, everyone else tells the leader.
@@ -130,6 +184,14 @@ void Monitor::handle(const comm::Message& message, double time) {
     case Kind::finished:
       ++goodbyes_;
       return;
+    case Kind::asked:
+      return stop_.asked(unpack_message<StopRequest>(message.bytes), time);
+    case Kind::stop:
+      return stop_.obey(unpack_message<StopOrder>(message.bytes), time);
+    case Kind::query:
+      if (time - query_time_ < one_query) return;
+      query_time_ = time;
+      return hooks_.queried();
     default:
       base::fail(base::Exit::internal, "message of unknown kind " + std::to_string(message.kind));
   }

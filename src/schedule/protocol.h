@@ -28,15 +28,21 @@ enum Kind : std::int32_t {
   lease = 5,      // Lease; a count of 0 = no more work
   committed = 6,  // one part of yours is durable
   // between monitors
-  pulse = 7,  // Pulse: this rank lives
-  failed = 8  // Failure: the job ends with this error
+  pulse = 7,   // Pulse: this rank lives
+  failed = 8,  // Failure: the job ends with this error
+  asked = 9,   // StopRequest, to rank zero: a signal has come
+  stop = 10,   // StopOrder, from rank zero
+  query = 11   // to rank zero: print the status
 };
 
 struct PartHeader {
   std::int64_t shard = 0;
   std::int64_t documents = 0;
   std::int64_t tokens = 0;    // scored
-  std::int64_t failures = 0;  // documents without a score
+  std::int64_t failures = 0;  // documents that should have a score and have none: rejected or nan
+  std::int64_t nan = 0;       // of them
+  double seconds = 0;         // from the shard's first token to its rows
+  double commit_seconds = 0;  // with settled
 };
 
 struct FailureHeader {

@@ -6,6 +6,10 @@ namespace thresher::schedule {
 
 ReadingOrder::Step ReadingOrder::next() {
   if (ended_) return {Do::end};
+  if (stopped_) {
+    awaits_ = requested_;
+    return {requested_ ? Do::take : Do::end};
+  }
   const bool last = shard_ + 1 == end_;
   if (shard_ < end_ && (!last || scarce_ || requested_)) {
     sated_ = false;

@@ -27,9 +27,11 @@ class ReadingOrder {
   Step next();
   // Throws base::Error (internal) when no lease was awaited.
   void leased(const Lease& lease);
+  // Nothing is read any more; a lease that was asked for is still taken, so that nothing stays on its way.
+  void stop() { stopped_ = true; }
 
  private:
-  bool requested_ = false, awaits_ = false, sated_ = true, ended_ = false, scarce_ = false;
+  bool requested_ = false, awaits_ = false, sated_ = true, ended_ = false, scarce_ = false, stopped_ = false;
   std::int64_t shard_ = 0, end_ = 0;  // left of the lease
 };
 

@@ -1,7 +1,10 @@
 #include "thresher/schedule/worker.h"
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
+#include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -9,6 +12,7 @@
 #include "schedule/delivery.h"
 #include "schedule/protocol.h"
 #include "schedule/reading.h"
+#include "schedule/stop.h"
 #include "thresher/base/bounded_queue.h"
 #include "thresher/schedule/queue.h"
 
@@ -30,6 +34,7 @@ class Reader {
 
   base::BoundedQueue<engine::EncodedShard>& queue() { return queue_; }
   bool scarce() const { return scarce_; }
+  bool stopping() const { return parts_.stop.level() != StopLevel::none; }
 
   // After the queue has ended.
   void report(base::Metrics& metrics) {
@@ -55,6 +60,7 @@ class Reader {
   void read_leases() {
     ReadingOrder order;
     while (true) {
+      if (stopping()) order.stop();
       const auto [what, shard] = order.next();
       switch (what) {
         case ReadingOrder::Do::request:
@@ -64,7 +70,7 @@ class Reader {
           order.leased(take());
           break;
         case ReadingOrder::Do::read:
-          if (!hand_over(load(shard))) return;
+          if (!hand_over(load(shard)) && !stopping()) return;
           break;
         case ReadingOrder::Do::await_hunger:
           await_hunger();
@@ -113,31 +119,68 @@ class Reader {
   std::thread thread_;
 };
 
-void work(const WorkerParts& parts, base::Metrics& metrics) {
-  Reader reader(parts);
-  const std::unique_ptr<Delivery> delivery = make_delivery(parts, metrics);
-  engine::ScoreTask& task = parts.task;
-  bool more = true;
-  while (more || !task.idle()) {
-    if (more && task.hungry()) {
-      const base::During during(parts.activities.scorer, Doing::waiting, "waiting for input");
-      auto shard = reader.queue().pop();
-      more = shard.has_value();
-      if (reader.scarce()) task.spare();
-      if (more) task.add(std::move(*shard));
-    } else {
-      task.step(!more);
+// The shards that are scored, and how fast.
+class Scoring {
+ public:
+  Scoring(const WorkerParts& parts, base::Metrics& metrics)
+      : parts_(parts), task_(parts.task), reader_(parts), delivery_(make_delivery(parts, metrics)) {}
+
+  void run(base::Metrics& metrics) {
+    while (more_ || !task_.idle()) {
+      if (parts_.stop.level() != StopLevel::none) wind_up();
+      if (more_ && task_.hungry())
+        feed();
+      else
+        task_.step(!more_);
+      for (const store::Rows& rows : task_.take_finished()) delivery_->deliver(rows, seconds_of(rows.shard));
     }
-    for (const store::Rows& rows : task.take_finished()) delivery->deliver(rows);
+    delivery_->finish();
+    reader_.queue().close();
+    reader_.report(metrics);
   }
-  delivery->finish();
-  reader.report(metrics);
-}
+
+ private:
+  void feed() {
+    const base::During during(parts_.activities.scorer, Doing::waiting, "waiting for input");
+    auto shard = reader_.queue().pop();
+    more_ = shard.has_value();
+    if (reader_.scarce()) task_.spare();
+    if (!more_ || reader_.stopping()) return;
+    begun_[shard->shard] = watch_.seconds();
+    task_.add(std::move(*shard));
+  }
+
+  // Shards that have not been begun are left to a later run, and so are those that cannot be finished in time.
+  void wind_up() {
+    const double left = parts_.stop.seconds_left(base::real_clock().seconds());
+    if (more_) {
+      more_ = false;
+      reader_.queue().close();
+      const auto fed = static_cast<double>(task_.counts().tokens_fed);
+      // How fast it goes is not known before the first batch.
+      if (fed > 0) task_.keep(static_cast<std::int64_t>(fed / watch_.seconds() * std::max(left, 0.0)));
+    }
+    if (left <= 0) task_.keep(0);
+  }
+
+  double seconds_of(std::int64_t shard) {
+    const auto found = begun_.extract(shard);
+    return found.empty() ? 0 : watch_.seconds() - found.mapped();
+  }
+
+  const WorkerParts& parts_;
+  engine::ScoreTask& task_;
+  Reader reader_;
+  const std::unique_ptr<Delivery> delivery_;
+  const base::Stopwatch watch_;
+  std::map<std::int64_t, double> begun_;  // when, by watch_
+  bool more_ = true;
+};
 
 }  // namespace
 
 void run_worker(const WorkerParts& parts, base::Metrics& metrics) {
-  as_error([&] { work(parts, metrics); });
+  as_error([&] { Scoring(parts, metrics).run(metrics); });
   parts.mailbox.post(coordinator, Channel::coordinator, Kind::finished, {});
   parts.mailbox.flush();
 }

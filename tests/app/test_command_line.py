@@ -51,7 +51,7 @@ class CommandLine(ProgramTest):
 
     def test_wrong_launcher(self):
         needed = ['score', '--model', MODEL, '--corpus', 'x', '--output', self.folder / 'out']
-        self.refuse(69, '--mpi=pmix', *needed, env={'SLURM_STEP_ID': '0', 'SLURM_STEP_NUM_TASKS': '4'})
+        self.refuse(78, '--mpi=pmix', *needed, env={'SLURM_STEP_ID': '0', 'SLURM_STEP_NUM_TASKS': '4'})
 
     def test_one_rank_that_fails_alone_ends_the_job(self):
         corpus = self.write_jsonl('c.jsonl', documents(3, 1))

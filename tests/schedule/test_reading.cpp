@@ -55,4 +55,21 @@ BOOST_AUTO_TEST_CASE(a_lease_nobody_asked_for_is_a_bug) {
   BOOST_CHECK_THROW(order.leased({0, 1, false}), thresher::base::Error);
 }
 
+BOOST_AUTO_TEST_CASE(a_stop_leaves_nothing_on_its_way) {
+  for (int steps = 0; steps < 12; ++steps) {
+    ReadingOrder order;
+    int asked = 0, taken = 0;
+    for (int step = 0; step < 100; ++step) {
+      if (step == steps) order.stop();
+      const auto [what, shard] = order.next();
+      if (what == Do::end) break;
+      BOOST_TEST((step < steps || what == Do::take));
+      if (what == Do::request) ++asked;
+      if (what == Do::take) order.leased({3 * taken++, 3, taken > 2});
+    }
+    BOOST_TEST((order.next().what == Do::end));
+    BOOST_TEST(asked == taken, "stopped after " << steps << " steps: " << asked << " asked, " << taken << " taken");
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -48,7 +48,7 @@ JSON_FILES = {
 }
 
 SYSTEM = re.compile(r'(sys|net|arpa|linux)/|[a-z0-9_]+$|(unistd|fcntl|signal|sched|dlfcn|poll|pthread|malloc|glob|'
-                    r'fnmatch|errno|immintrin|x86intrin|cpuid|execinfo|stdlib|string|stdint)\.h$')
+                    r'fnmatch|errno|spawn|immintrin|x86intrin|cpuid|execinfo|stdlib|string|stdint)\.h$')
 KERNELS = re.compile(r'src/device/(cpu|cuda)/kernels')
 FILE_LINES = 500
 FUNCTION_LINES = 60

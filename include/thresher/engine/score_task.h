@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -48,6 +49,9 @@ class ScoreTask {
   // Sends one batch into the pipeline, if one is full enough or `drain` says that nothing more will come; takes the
   // scores of one where the pipeline is full, or nothing is left to send. Does neither where it is hungry.
   void step(bool drain);
+  // The end is near: drops shards, the last ones first, until what has to be fed for the others is at most `tokens`.
+  // Those that only wait for scores of batches under way stay.
+  void keep(std::int64_t tokens);
   // Shards that are complete since the last call.
   std::vector<store::Rows> take_finished();
 
@@ -69,6 +73,8 @@ class ScoreTask {
   void take_scores();
   void append(const PendingWindow& pending);
   void store_scores(const Batch& batch);
+  std::map<std::int64_t, std::int64_t> unfed() const;
+  void drop_windows(std::vector<PendingWindow>& windows) const;
   void finish(ShardScores& scores);
   void append_tokens(const ShardScores& scores, std::size_t begin, std::size_t end, store::Rows& rows) const;
   std::int64_t fed(const PendingWindow& pending) const;

@@ -50,8 +50,10 @@ struct Job {
   std::int64_t shard_bytes = 0;  // default: corpus / 1024 within 256 KiB .. 64 MiB
   std::optional<std::int64_t> max_rejects;
   bool fresh = false;
-  double progress_every = 30;   // seconds between progress lines where there is no terminal
-  store::ImportOptions import;  // how to read a corpus that is not HDF5; the field names of pairs
+  std::optional<double> max_time;  // seconds after which everything has to be committed; default: what Slurm leaves
+  double grace = 20;               // seconds from the first signal to the end
+  double progress_every = 30;      // seconds between progress lines where there is no terminal
+  store::ImportOptions import;     // how to read a corpus that is not HDF5; the field names of pairs
   std::vector<std::pair<std::string, std::string>> options;  // every option as resolved, for run.json
   std::string command;                                       // the command line, for run.json
 };
@@ -62,8 +64,9 @@ struct World {
   comm::Mailbox& mailbox;
 };
 
-// Collective. Runs or continues the job and returns the exit code: ok, or failures when more documents failed than
-// max_rejects allows. Throws base::Error on every rank alike, so that all can leave through MPI_Finalize.
+// Collective. Runs or continues the job and returns the exit code: ok, failures when more documents failed than
+// max_rejects allows, or again when it stopped early and committed what it had. Signals have to be caught
+// (base::catch_signals). Throws base::Error on every rank alike, so that all can leave through MPI_Finalize.
 base::Exit run_job(const Job& job, World world);
 
 }  // namespace thresher::schedule

@@ -14,6 +14,8 @@
 
 namespace thresher::schedule {
 
+class Stop;
+
 // What a worker needs; all of it outlives the worker.
 struct WorkerParts {
   comm::Mailbox& mailbox;
@@ -25,9 +27,11 @@ struct WorkerParts {
   std::string job;               // store::Plan::identity()
   store::PartWriter* own_parts;  // null: rank zero commits
   Activities& activities;
+  const Stop& stop;
 };
 
-// Works until there are no more leases, then adds its seconds to `metrics` ("read", "tokenize", "wait input",
+// Works until there are no more leases, or until a stop: then no further shard is begun, and those under way are
+// finished as far as the time allows. Then adds its seconds to `metrics` ("read", "tokenize", "wait input",
 // "communicate"). A reader thread leases, reads and encodes ahead of the scorer, by a bounded number of
 // shards, and asks for a lease before it needs one. Throws base::Error; comm::cancel() ends it.
 void run_worker(const WorkerParts& parts, base::Metrics& metrics);

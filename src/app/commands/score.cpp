@@ -78,6 +78,8 @@ void read_run_options(Arguments& arguments, schedule::Job& job) {
   job.shard_bytes = arguments.whole("shard-bytes", 1, std::int64_t{1} << 40, true).value_or(0);
   job.max_rejects = arguments.whole("max-rejects", 0, std::int64_t{1} << 62);
   job.progress_every = arguments.real("progress-every", 0.1, 86400).value_or(job.progress_every);
+  job.max_time = arguments.duration("max-time");
+  job.grace = arguments.duration("grace").value_or(job.grace);
   job.fresh = arguments.flag("fresh");
   constexpr std::string_view modes[] = {"auto", "gather", "sharded"};
   if (const auto mode = arguments.choice("output-mode", modes).value_or(0); mode > 0)
@@ -114,7 +116,9 @@ Command score_command() {
       "Scores documents with a causal language model and writes RUN_DIR/results.h5,\n"
       "one row a document in input order, and summary.json. Under mpirun or srun the\n"
       "ranks share the work. An interrupted job continues when the same command is\n"
-      "given again, with any number of ranks; the results are the same bytes.";
+      "given again, with any number of ranks; the results are the same bytes.\n"
+      "SIGTERM, SIGINT or SIGUSR1 stops it: shards under way are finished if --grace\n"
+      "allows, everything is committed, and it ends with 75. SIGUSR2 prints the status.";
   command.example = "mpirun -n 2 thresher score --model data/model --corpus corpus.h5 \\\n    --output runs/one";
   command.groups = {
       {"Input and output",
@@ -144,10 +148,13 @@ Command score_command() {
        {{"shard-documents", Arity::one, "N", "documents committed at once, at most", "512"},
         {"shard-bytes", Arity::one, "N", "their bytes (K, M, G), at most", "corpus / 1024, 256K to 64M"},
         {"max-rejects", Arity::one, "N", "exit with 1 when more documents fail", ""},
+        {"max-time", Arity::one, "T", "stop in time, all committed: 5400, 90m, 1:30:00", "what Slurm leaves"},
+        {"grace", Arity::one, "T", "time from the first signal to the end: shards may use it", "20"},
         {"output-mode", Arity::one, "HOW", "gather: rank 0 writes; sharded: replicas do; auto", "auto"},
         {"watchdog", Arity::one, "S", "seconds a rank may be silent before the job ends; 0: any", "40"},
         {"progress-every", Arity::one, "S", "seconds between progress lines in a log", "30"}}}};
   command.parallel = true;
+  command.stops = true;
   command.run = run;
   return command;
 }
