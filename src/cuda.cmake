@@ -42,6 +42,17 @@ if(THRESHER_CUDA_WANTED)
   endif()
 endif()
 
+# NCCL is loaded at run time; its header is all that is needed here.
+set(THRESHER_WITH_NCCL FALSE)
+if(THRESHER_WITH_CUDA)
+  find_path(THRESHER_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  if(THRESHER_NCCL_INCLUDE)
+    set(THRESHER_WITH_NCCL TRUE)
+  else()
+    message(STATUS "no NCCL: nccl.h is not found (-DTHRESHER_NCCL_INCLUDE=FOLDER); GPUs exchange through the host")
+  endif()
+endif()
+
 # Both sides of thresher_cuda.so have to be compiled with the same of these.
 set(interface "")
 foreach(header IN ITEMS include/thresher/device/device.h include/thresher/device/cuda.h include/thresher/device/softmax.h

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "thresher/comm/ending.h"
 
@@ -17,6 +19,7 @@ struct Ending {
   std::mutex mutex;
   std::optional<base::Error> reason;
   std::atomic<bool> set{false};
+  std::vector<std::function<void()>> followers;
 };
 
 Ending& ending() {
@@ -27,10 +30,23 @@ Ending& ending() {
 }  // namespace
 
 void cancel(const base::Error& reason) {
-  std::lock_guard lock(ending().mutex);
-  if (ending().reason) return;
-  ending().reason = reason;
-  ending().set = true;
+  std::vector<std::function<void()>> followers;
+  {
+    std::lock_guard lock(ending().mutex);
+    if (ending().reason) return;
+    ending().reason = reason;
+    ending().set = true;
+    followers.swap(ending().followers);
+  }
+  for (const auto& follower : followers) follower();
+}
+
+void when_cancelled(std::function<void()> body) {
+  {
+    std::lock_guard lock(ending().mutex);
+    if (!ending().reason) return ending().followers.push_back(std::move(body));
+  }
+  body();
 }
 
 bool cancelled() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 
 #include "thresher/comm/ending.h"
@@ -12,6 +13,9 @@ namespace thresher::comm {
 std::mutex& mpi_lock();
 
 bool cancelled();
+// `body` is called once after cancel(), by the thread that cancels: for waits that are nobody's on the host. It must
+// not throw. Where cancel() was called before, at once.
+void when_cancelled(std::function<void()> body);
 
 // Pauses between looks at something that takes unknown time: yields for 200 us, then naps for a sixteenth of the time
 // waited so far, so that naps prolong a wait by 6 % at most, but no less than 20 us and no more than 1 ms.

@@ -1,0 +1,41 @@
+// NCCL: exchanges between the memories of GPUs, in the order of their own queues. The library is loaded by name when it
+// is first asked for; programs run without it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "thresher/comm/device_sums.h"
+
+namespace thresher::comm {
+
+// What this process has of it.
+struct NcclState {
+  int version = 0;      // NCCL's own number, 22809 for 2.28.9; 0: none that can be used
+  std::string trouble;  // then: why
+};
+
+NcclState nccl_state();
+// "2.28.9".
+std::string nccl_version_text(int version);
+
+enum class SumOrder : bool {
+  tree,  // Comm::all_reduce's: the same bits
+  any    // NCCL's own: less traffic; bits depend on the shape, and on a row's place in it
+};
+
+struct NcclSumsOptions {
+  SumOrder order = SumOrder::tree;
+  std::string whose;                                    // of the ranks, for messages: "the shards of stage 1"
+  std::int64_t scratch_bytes = std::int64_t{64} << 20;  // of the device's memory
+};
+
+// Each rank has a GPU of its own. Collective. Throws base::Error: unavailable (no NCCL), os (NCCL's own). The device
+// must outlive the result, `ranks` need not.
+//
+// Whatever happens, nobody waits for ever: cancel() ends exchanges that are under way, here and in the GPU's queue, and
+// so does a failure that NCCL finds by itself, within a second.
+std::unique_ptr<DeviceSums> nccl_sums(Comm& ranks, device::Device& device, const NcclSumsOptions& options);
+
+}  // namespace thresher::comm
