@@ -128,7 +128,7 @@ Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
   int rank = 0, ranks = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-  base::log().open(rank, rank == 0, "");
+  base::log().open(rank, rank == 0);
   Exit code = Exit::ok;
   // Outside the try: freeing them is collective, and has to wait until all ranks are known to leave.
   std::unique_ptr<comm::Comm> comm;

@@ -26,26 +26,6 @@ using Descriptor = Handle<int, ::close, -1>;
 // Some file systems refuse a single transfer of 2 GiB or more.
 constexpr std::size_t largest_transfer = std::size_t{1} << 30;
 
-Exit exit_of(int error, Exit otherwise) {
-  switch (error) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Exit::permission;
-    case ENOSPC:
-    case EDQUOT:
-    case EIO:
-    case EFBIG:
-      return Exit::io;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-      return Exit::os;
-    default:
-      return otherwise;
-  }
-}
-
 [[noreturn]] void refuse(Exit otherwise, const std::string& what, const Path& path, int error) {
   if (error == ELOOP)
     fail(Exit::permission, what + " " + path.string() + ": it is a symbolic link, which is not followed here");
@@ -134,6 +114,28 @@ class PosixWriteFile final : public WriteFile {
   Descriptor descriptor_;
 };
 
+// One write call for each piece keeps lines of several threads and processes whole.
+class PosixAppendFile final : public AppendFile {
+ public:
+  explicit PosixAppendFile(const Path& path)
+      : path_(path),
+        descriptor_(
+            open_descriptor(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, Exit::cannot_create, "cannot create")) {}
+
+  void append(std::string_view text) override {
+    while (!text.empty()) {
+      const ssize_t count = repeat([&] { return ::write(descriptor_.raw(), text.data(), text.size()); });
+      if (count < 0) refuse(Exit::io, "cannot write", path_, errno);
+      if (count == 0) refuse(Exit::io, "cannot write", path_, EIO);
+      text.remove_prefix(static_cast<std::size_t>(count));
+    }
+  }
+
+ private:
+  Path path_;
+  Descriptor descriptor_;
+};
+
 class PosixLock final : public FileLock {
  public:
   explicit PosixLock(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
@@ -149,6 +151,8 @@ class PosixFiles final : public FileSystem {
   }
 
   std::unique_ptr<WriteFile> create(const Path& path) override { return std::make_unique<PosixWriteFile>(path); }
+
+  std::unique_ptr<AppendFile> append(const Path& path) override { return std::make_unique<PosixAppendFile>(path); }
 
   Entry entry(const Path& path) override {
     struct stat status {};
@@ -233,6 +237,26 @@ class PosixFiles final : public FileSystem {
 
 }  // namespace
 
+Exit exit_of(int error, Exit otherwise) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Exit::permission;
+    case ENOSPC:
+    case EDQUOT:
+    case EIO:
+    case EFBIG:
+      return Exit::io;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return Exit::os;
+    default:
+      return otherwise;
+  }
+}
+
 FileSystem& real_files() {
   static PosixFiles files;
   return files;
@@ -249,7 +273,7 @@ std::string read_all(FileSystem& files, const Path& path, std::int64_t limit, Li
   return content;
 }
 
-Path temporary_name(const Path& path) {
+Path FileSystem::temporary_name(const Path& path) {
   // Process numbers repeat on other hosts, in other containers and after a restart.
   static const std::uint32_t nonce = std::random_device{}();
   static std::atomic<std::int64_t> attempts = 0;
@@ -258,7 +282,7 @@ Path temporary_name(const Path& path) {
 }
 
 void write_atomically(FileSystem& files, const Path& path, std::span<const std::byte> bytes) {
-  const Path temporary = temporary_name(path);
+  const Path temporary = files.temporary_name(path);
   try {
     const std::unique_ptr<WriteFile> file = files.create(temporary);
     file->write_at(0, bytes);

@@ -1,9 +1,9 @@
 #include "thresher/base/log.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "thresher/base/check.h"
 #include "thresher/base/clock.h"
@@ -25,7 +25,7 @@ std::string_view name_of(Level level) {
   return "?";
 }
 
-// One write call per line keeps lines of several threads and ranks whole; a lost log line is no reason to stop.
+// A lost log line is no reason to stop.
 void write_line(int descriptor, const std::string& line) {
   std::string_view rest = line;
   while (!rest.empty()) {
@@ -38,12 +38,10 @@ void write_line(int descriptor, const std::string& line) {
 
 }  // namespace
 
-void Log::open(int rank, bool echo, const std::string& file) {
+void Log::open(int rank, bool echo, std::unique_ptr<AppendFile> file) {
   rank_ = rank;
   echo_ = echo;
-  if (file.empty()) return;
-  descriptor_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (descriptor_ < 0) fail_errno(Exit::cannot_create, file, errno);
+  file_ = std::move(file);
 }
 
 void Log::write(Level level, std::string_view text) {
@@ -52,9 +50,12 @@ void Log::write(Level level, std::string_view text) {
     if (level != Level::info) line.append(name_of(level)).append(": ");
     write_line(STDERR_FILENO, line.append(text).append("\n"));
   }
-  if (descriptor_ >= 0) {
-    std::string line = real_clock().utc() + " rank " + std::to_string(rank_) + " ";
-    write_line(descriptor_, line.append(name_of(level)).append(": ").append(text).append("\n"));
+  if (!file_) return;
+  std::string line = real_clock().utc() + " rank " + std::to_string(rank_) + " ";
+  try {
+    file_->append(line.append(name_of(level)).append(": ").append(text).append("\n"));
+  } catch (const Error&) {
+    // As above.
   }
 }
 

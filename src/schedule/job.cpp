@@ -136,7 +136,8 @@ void Run::open() {
   monitor_->rename(names_);
   agree(world_.comm, names_, [&] {
     const int rank = world_.comm.rank();
-    base::log().open(rank, leads_, (job_.output / "logs" / fmt::format("rank-{:05}.log", rank)).string());
+    base::log().open(rank, leads_,
+                     base::real_files().append(job_.output / "logs" / fmt::format("rank-{:05}.log", rank)));
   });
   if (!gpu_.map.empty()) base::info(gpu_.map);
   if (!leads_ || world_.comm.size() == 1) return;

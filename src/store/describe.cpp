@@ -46,7 +46,7 @@ std::string counts(const hdf5::InputColumn& status) {
 
 // The same of sharded results, whose parts are checked on the way.
 std::string counts_in_parts(const base::Path& results, const std::vector<std::string>& names) {
-  const ResultsFile file(results);
+  const ResultsFile file(base::real_files(), results);
   StatusCounts found;
   for (std::int64_t first = 0; first < file.rows();) {
     const Rows rows = file.read(first, file.batch(first, rows_at_once), false);

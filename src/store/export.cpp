@@ -100,7 +100,7 @@ void append_csv(std::string& out, const Rows& rows, const std::vector<std::strin
 
 std::int64_t export_results(const base::Path& results, ExportFormat format,
                             const std::function<void(std::string_view)>& out) {
-  const ResultsFile file(results);
+  const ResultsFile file(base::real_files(), results);
   const bool csv = format == ExportFormat::csv;
   const std::int64_t tokens_at_once = token_values_at_once / std::max(file.columns().top_k, 1);
   if (csv)
@@ -122,7 +122,7 @@ std::int64_t export_results(const base::Path& results, ExportFormat format,
 }
 
 Extremes find_extremes(const base::Path& results, std::int64_t count, std::int64_t least_tokens) {
-  const ResultsFile file(results);
+  const ResultsFile file(base::real_files(), results);
   Extremes extremes;
   const auto likelier = [](const Extreme& a, const Extreme& b) {
     return a.mean_logprob != b.mean_logprob ? a.mean_logprob > b.mean_logprob : a.document < b.document;

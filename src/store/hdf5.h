@@ -47,11 +47,17 @@ std::string reason();
 // lie below a file and cannot exist.
 std::string image_name();
 
+// Throws what reading a file threw since the last such call, if anything (hdf5_driver.h).
+void rethrow_read_error();
+
 // Throw base::Error "<what>: <the library's reason>" when `result` is negative, else return it.
 template <class T>
 T check(T result, const std::string& what, base::Exit exit = base::Exit::data,
         std::source_location where = std::source_location::current()) {
-  if (result < 0) base::fail(exit, what + ": " + reason(), where);
+  if (result < 0) {
+    rethrow_read_error();
+    base::fail(exit, what + ": " + reason(), where);
+  }
   return result;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/hdf5_driver.h"
+
 namespace thresher::store::hdf5 {
 namespace {
 
@@ -70,6 +72,16 @@ InputFile::InputFile(const base::Path& path) : name_(path.string()) {
   const Lock lock;
   const Properties properties = access();
   file_ = own<File>(H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties.raw()),
+                    name_ + " is not a complete HDF5 file (was its writer stopped half-way?)");
+}
+
+InputFile::InputFile(base::FileSystem& files, const base::Path& path)
+    : name_(path.string()), source_(files.open(path)) {
+  bytes_ = source_->size();
+  const Lock lock;
+  const Properties properties = access();
+  read_through(*source_, properties);
+  file_ = own<File>(H5Fopen(image_name().c_str(), H5F_ACC_RDONLY, properties.raw()),
                     name_ + " is not a complete HDF5 file (was its writer stopped half-way?)");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,6 +31,8 @@ class InputFile {
  public:
   // Throws base::Error: no_input, permission, data.
   explicit InputFile(const base::Path& path);
+  // The library reads through `files`.
+  InputFile(base::FileSystem& files, const base::Path& path);
   // A file in memory; `name` is for messages, `image` must outlive the object.
   InputFile(std::string_view image, std::string name);
 
@@ -53,6 +56,7 @@ class InputFile {
 
   std::string name_;
   std::int64_t bytes_ = 0;  // of the file
+  std::unique_ptr<base::ReadFile> source_;
   File file_;
 };
 

@@ -263,7 +263,7 @@ std::string build_image(const FilePlan& plan, std::span<const std::span<const st
 }
 
 ColumnWriter::ColumnWriter(base::FileSystem& files, base::Path path, FilePlan plan)
-    : files_(files), path_(std::move(path)), temporary_(base::temporary_name(path_)), plan_(std::move(plan)) {
+    : files_(files), path_(std::move(path)), temporary_(files_.temporary_name(path_)), plan_(std::move(plan)) {
   const Memory memory(::memfd_create("thresher", MFD_CLOEXEC));
   if (!memory) base::fail_errno(Exit::os, "cannot create a file in memory", errno);
   std::vector<Extent> extents = lay_out(memory, plan_);

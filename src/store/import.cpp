@@ -195,7 +195,7 @@ ImportReport spool_files(std::span<const base::Path> inputs, const base::Path& s
 
 ImportReport import_files(std::span<const base::Path> inputs, const base::Path& output, const base::Path& rejects,
                           const ImportOptions& options, base::FileSystem& files) {
-  const base::Path spool = base::temporary_name(output);
+  const base::Path spool = files.temporary_name(output);
   const ImportReport report = spool_files(inputs, spool, options, files);
   return merge_spools(std::span(&spool, 1), std::span(&report, 1), output, rejects, options, files);
 }

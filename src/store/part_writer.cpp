@@ -42,7 +42,7 @@ void PartWriter::commit(std::span<const Part> parts) {
       const PartInfo info = read_trailer(part, static_cast<std::int64_t>(part.size()), path.string());
       if (info.shard != shard)
         fail(Exit::internal, fmt::format("{}: the part is of shard {}", path.string(), info.shard));
-      temporaries.push_back(base::temporary_name(path));
+      temporaries.push_back(files_.temporary_name(path));
       open.push_back(files_.create(temporaries.back()));
       open.back()->write_at(0, std::as_bytes(std::span(part)));
     }

@@ -18,9 +18,9 @@ using base::fail;
 
 constexpr std::int64_t newest_version = 1;
 
-hdf5::InputFile open_results(const base::Path& path) {
-  const bool sealed = check_seal(base::real_files(), path);
-  hdf5::InputFile file(path);
+hdf5::InputFile open_results(base::FileSystem& files, const base::Path& path) {
+  const bool sealed = check_seal(files, path);
+  hdf5::InputFile file(files, path);
   expect_format(file, "thresher-results", newest_version);
   if (!sealed && is_master(file))
     fail(Exit::data, file.name() + " does not end in its digest: it was cut or overwritten");
@@ -48,8 +48,9 @@ struct ResultsFile::Part {
   RowReader rows;
 };
 
-ResultsFile::ResultsFile(const base::Path& path, PartCheck check)
-    : file_(open_results(path)),
+ResultsFile::ResultsFile(base::FileSystem& files, const base::Path& path, PartCheck check)
+    : files_(files),
+      file_(open_results(files, path)),
       directory_(path.parent_path() / "parts"),
       columns_(columns_of(file_)),
       sharded_(is_master(file_)),
@@ -74,7 +75,7 @@ ResultsFile::ResultsFile(const base::Path& path, PartCheck check)
 ResultsFile::~ResultsFile() = default;
 
 void ResultsFile::check_parts() const {
-  if (base::real_files().entry(directory_) != base::Entry::directory) {
+  if (files_.entry(directory_) != base::Entry::directory) {
     fail(Exit::data,
          fmt::format("{} is not a directory: {} is a table over the parts in it, which have to stay beside it",
                      directory_.string(), file_.name()));
@@ -83,7 +84,7 @@ void ResultsFile::check_parts() const {
   std::string first;
   for (const PartInfo& part : parts_) {
     try {
-      read_listed_part(base::real_files(), directory_, part);
+      read_listed_part(files_, directory_, part);
     } catch (const base::Error& error) {
       if (error.code() != Exit::data && error.code() != Exit::permission) throw;
       if (bad++ == 0) first = error.what();
@@ -104,7 +105,7 @@ const RowReader& ResultsFile::part_rows(const PartInfo& part) const {
   if (part_ && part_->shard == part.shard) return part_->rows;
   part_.reset();  // before the next one takes its memory
   const std::string name = (directory_ / part_name(part.shard)).string();
-  part_ = std::make_unique<Part>(part.shard, read_listed_part(base::real_files(), directory_, part), name, columns_);
+  part_ = std::make_unique<Part>(part.shard, read_listed_part(files_, directory_, part), name, columns_);
   if (part_->rows.rows() != part.rows || part_->rows.tokens() != part.tokens) {
     fail(Exit::data, fmt::format("{} holds {} rows and {} tokens, its trailer says {} and {}", name, part_->rows.rows(),
                                  part_->rows.tokens(), part.rows, part.tokens));

@@ -20,7 +20,7 @@ class ResultsFile {
   enum class PartCheck : std::uint8_t { first, at_reading };
 
   // Throws base::Error: no_input, data (not results, another version, columns that do not agree, parts missing).
-  explicit ResultsFile(const base::Path& path, PartCheck check = PartCheck::first);
+  ResultsFile(base::FileSystem& files, const base::Path& path, PartCheck check = PartCheck::first);
   ~ResultsFile();
   ResultsFile(const ResultsFile&) = delete;
 
@@ -51,6 +51,7 @@ class ResultsFile {
   const PartInfo& part_at(std::int64_t document) const;
   const RowReader& part_rows(const PartInfo& part) const;
 
+  base::FileSystem& files_;
   hdf5::InputFile file_;
   base::Path directory_;  // of the parts
   Columns columns_;

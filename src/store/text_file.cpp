@@ -20,7 +20,7 @@ void Appender::flush() {
 TextFile::TextFile(base::FileSystem& files, base::Path path)
     : files_(files),
       path_(std::move(path)),
-      temporary_(base::temporary_name(path_)),
+      temporary_(files.temporary_name(path_)),
       file_(std::make_unique<Appender>(files, temporary_)) {}
 
 TextFile::~TextFile() {

@@ -50,7 +50,8 @@ std::string impossible(const Rows& rows, std::size_t i, const Columns& columns) 
 // One run directory, looked through once.
 class Verifier {
  public:
-  Verifier(const base::Path& directory, std::size_t most_faults) : directory_(directory), most_(most_faults) {}
+  Verifier(base::FileSystem& files, const base::Path& directory, std::size_t most_faults)
+      : files_(files), directory_(directory), most_(most_faults) {}
 
   Verification run();
 
@@ -83,9 +84,9 @@ class Verifier {
   void compare_rejects(const Rows& rows);
   void check_end();
 
+  base::FileSystem& files_;
   const base::Path directory_;
   const std::size_t most_;
-  base::FileSystem& files_ = base::real_files();
   Verification found_;
   Plan plan_;
   std::unique_ptr<ResultsFile> results_;  // null where it cannot be read
@@ -114,7 +115,7 @@ void Verifier::read_plan() {
 void Verifier::open_results() {
   const base::Path path = directory_ / "results.h5";
   if (files_.entry(path) == base::Entry::link) fail(Exit::data, path.string() + " is a symbolic link");
-  auto results = std::make_unique<ResultsFile>(path, ResultsFile::PartCheck::at_reading);
+  auto results = std::make_unique<ResultsFile>(files_, path, ResultsFile::PartCheck::at_reading);
   if (results->rows() != plan_.shards.back()) {
     fail(Exit::data,
          fmt::format("{} holds {} documents, the plan {}", path.string(), results->rows(), plan_.shards.back()));
@@ -257,8 +258,8 @@ Verification Verifier::run() {
 
 }  // namespace
 
-Verification verify_run(const base::Path& directory, std::size_t most_faults) {
-  return Verifier(directory, most_faults).run();
+Verification verify_run(base::FileSystem& files, const base::Path& directory, std::size_t most_faults) {
+  return Verifier(files, directory, most_faults).run();
 }
 
 }  // namespace thresher::store

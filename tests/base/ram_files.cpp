@@ -73,6 +73,22 @@ class RamWriteFile final : public base::WriteFile {
   std::shared_ptr<RamFiles::Node> node_;
 };
 
+class RamAppendFile final : public base::AppendFile {
+ public:
+  RamAppendFile(RamFiles& files, std::string name, std::shared_ptr<RamFiles::Node> node)
+      : files_(files), name_(std::move(name)), node_(std::move(node)) {}
+  void append(std::string_view text) override {
+    const std::lock_guard lock(files_.mutex_);
+    files_.operate("cannot write " + name_);
+    node_->now += text;
+  }
+
+ private:
+  RamFiles& files_;
+  std::string name_;
+  std::shared_ptr<RamFiles::Node> node_;
+};
+
 class RamLock final : public base::FileLock {
  public:
   RamLock(RamFiles& files, std::string name) : files_(files), name_(std::move(name)) {}
@@ -121,6 +137,15 @@ std::unique_ptr<base::WriteFile> RamFiles::create(const Path& path) {
   return std::make_unique<RamWriteFile>(*this, path.string(), node);
 }
 
+std::unique_ptr<base::AppendFile> RamFiles::append(const Path& path) {
+  const std::lock_guard lock(mutex_);
+  operate("cannot create " + path.string());
+  if (!directories_.contains(parent(key(path))))
+    fail_errno(Exit::cannot_create, "cannot create " + path.string(), ENOENT);
+  const auto found = names_.emplace(key(path), std::make_shared<Node>()).first;
+  return std::make_unique<RamAppendFile>(*this, path.string(), found->second);
+}
+
 base::Entry RamFiles::entry(const Path& path) {
   const std::lock_guard lock(mutex_);
   if (names_.contains(key(path))) return base::Entry::file;
@@ -155,8 +180,9 @@ bool RamFiles::link(const Path& from, const Path& to) {
 void RamFiles::rename(const Path& from, const Path& to) {
   const std::lock_guard lock(mutex_);
   operate("cannot rename " + from.string() + " to " + to.string());
-  names_[key(to)] = node(from);
+  const auto file = node(from);
   names_.erase(key(from));
+  names_[key(to)] = file;
 }
 
 void RamFiles::remove(const Path& path) {

@@ -17,6 +17,7 @@ class RamFiles final : public base::FileSystem {
   using base::FileSystem::open;
   std::unique_ptr<base::ReadFile> open(const base::Path& path, base::Links links) override;
   std::unique_ptr<base::WriteFile> create(const base::Path& path) override;
+  std::unique_ptr<base::AppendFile> append(const base::Path& path) override;
   base::Entry entry(const base::Path& path) override;
   std::vector<std::string> list(const base::Path& directory) override;
   void make_directories(const base::Path& directory) override;
@@ -55,6 +56,7 @@ class RamFiles final : public base::FileSystem {
  private:
   friend class RamReadFile;
   friend class RamWriteFile;
+  friend class RamAppendFile;
   friend class RamLock;
   void operate(const std::string& what);
   void count_read(const std::string& what);

@@ -45,7 +45,7 @@ struct Finished {
     return base::read_all(base::real_files(), path() / name, 1 << 24);
   }
   void put(const std::string& name, const std::string& content) const { folder.put("run/" + name, content); }
-  Verification verify(std::size_t most = 100) const { return store::verify_run(path(), most); }
+  Verification verify(std::size_t most = 100) const { return store::verify_run(base::real_files(), path(), most); }
 
   Folder folder;
   Plan plan;
@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(unfinished_runs_say_how_far_they_are) {
 BOOST_AUTO_TEST_CASE(other_directories) {
   const Folder folder;
   const auto refused = [&](Exit code, const std::vector<std::string>& words) {
-    BOOST_CHECK_EXCEPTION(store::verify_run(folder / "run", 5), base::Error,
+    BOOST_CHECK_EXCEPTION(store::verify_run(base::real_files(), folder / "run", 5), base::Error,
                           [&](const base::Error& error) { return says(error, code, words); });
   };
   refused(Exit::no_input, {"not a run directory"});

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "thresher/base/check.h"
+
 namespace thresher::base {
 
 using Path = std::filesystem::path;
@@ -39,6 +41,14 @@ class WriteFile {
   virtual void sync() = 0;
 };
 
+// A file that grows line by line, like a log. Safe to use from several threads: what one call appends stays together.
+// Nothing in it is ever made durable.
+class AppendFile {
+ public:
+  virtual ~AppendFile() = default;
+  virtual void append(std::string_view text) = 0;
+};
+
 // Held until destroyed; a dead process's lock is gone with it.
 class FileLock {
  public:
@@ -54,6 +64,8 @@ class FileSystem {
   std::unique_ptr<ReadFile> open(const Path& path) { return open(path, Links::follow); }
   // Fails if the file exists.
   virtual std::unique_ptr<WriteFile> create(const Path& path) = 0;
+  // Creates the file where there is none; a symbolic link is refused.
+  virtual std::unique_ptr<AppendFile> append(const Path& path) = 0;
   virtual Entry entry(const Path& path) = 0;
   bool exists(const Path& path) { return entry(path) != Entry::none; }
   // Names (not paths) in a directory, sorted.
@@ -73,16 +85,18 @@ class FileSystem {
   virtual std::unique_ptr<FileLock> lock(const Path& path) = 0;
   // Bytes free for this user on the file system that holds `path`.
   virtual std::int64_t free_bytes(const Path& path) = 0;
+  // ".<name>.<process>.<attempt>.tmp" beside `path`, another one at each call and in each process of any host.
+  virtual Path temporary_name(const Path& path);
 };
+
+// How the process ends after an error of the system's: by its number where that says enough, else `otherwise`.
+Exit exit_of(int error, Exit otherwise);
 
 // The machine's own files.
 FileSystem& real_files();
 
 // The whole content of a file; throws Error (data) when it is larger than `limit`.
 std::string read_all(FileSystem& files, const Path& path, std::int64_t limit, Links links = Links::follow);
-
-// ".<name>.<process>.<attempt>.tmp" beside `path`, another one at each call and in each process of any host.
-Path temporary_name(const Path& path);
 
 // For cleaning up after an error: what fails here is not reported.
 void remove_quietly(FileSystem& files, const Path& path) noexcept;

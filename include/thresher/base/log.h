@@ -1,25 +1,28 @@
 // What people read while a job runs: one line each, to standard error, and to a file per rank.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "thresher/base/file.h"
 
 namespace thresher::base {
 
 enum class Level { debug, info, warning, error };
 
-// Lines go to standard error when this rank is `echo`, and to `file` when one is set. Thread-safe; a closed standard
-// error or a full disk never throws and never ends the job.
+// Lines go to standard error when this rank is `echo`, and to `file` when one is set. Thread-safe once it is open; a
+// closed standard error or a full disk never throws and never ends the job.
 class Log {
  public:
-  // `rank` is printed in front of every line in the file; throws Error (cannot_create) if the file cannot be opened.
-  void open(int rank, bool echo, const std::string& file);
+  // `rank` is printed in front of every line in the file.
+  void open(int rank, bool echo, std::unique_ptr<AppendFile> file = nullptr);
   void write(Level level, std::string_view text);
 
  private:
   int rank_ = 0;
   bool echo_ = true;
-  int descriptor_ = -1;
+  std::unique_ptr<AppendFile> file_;
 };
 
 Log& log();

@@ -25,6 +25,6 @@ struct Verification {
 // rejects.jsonl, and the totals in summary.json and _SUCCESS. Reads everything once or twice and holds two parts in
 // memory; takes no lock and changes nothing. Throws base::Error: no_input (not a run directory), again (no plan yet),
 // io.
-Verification verify_run(const base::Path& directory, std::size_t most_faults);
+Verification verify_run(base::FileSystem& files, const base::Path& directory, std::size_t most_faults);
 
 }  // namespace thresher::store

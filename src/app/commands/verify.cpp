@@ -42,7 +42,7 @@ base::Exit run(Arguments& arguments, schedule::World) {
   arguments.finish();
 
   const std::string directory = arguments.text("RUN_DIR");
-  const store::Verification found = store::verify_run(directory, static_cast<std::size_t>(faults));
+  const store::Verification found = store::verify_run(base::real_files(), directory, static_cast<std::size_t>(faults));
   if (!found.finished) {
     const std::string damaged = found.fault_count == 0 ? "" : fmt::format("; and there is{}", list_of(found));
     base::fail(base::Exit::again, fmt::format("{} is not finished: {} of {} committed; give its score command again{}",
