@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bundle.sh BUILD_DIR OUTPUT.tar.gz: the program, its tests of devices and all libraries they need but the C library, the
 # NVIDIA driver and CUDA's own, for machines of this kind that have neither MPI nor HDF5 nor Boost. `cmake --build
-# build/release --target bundle` calls it. Unpack anywhere: thresher-bundle/bin/thresher.
+# build/release --target bundle` calls it. Unpack anywhere: thresher-bundle/bin/thresher, tests/gpu/check.sh beside it.
 # Needs Debian's patchelf.
 set -euo pipefail
 command -v patchelf >/dev/null || { echo "bundle.sh: patchelf is missing: apt-get install patchelf" >&2; exit 69; }
@@ -19,6 +19,7 @@ for extra in test_device thresher_cuda.so; do
   [ -e "$build/$extra" ] && programs+=("$build/$extra")
 done
 cp -L "${programs[@]}" "$bundle/bin/"
+cp -L "$(command -v mpirun)" "$bundle/bin/mpirun"
 
 # Libraries of a program or plugin; fails if one is missing.
 libraries_of() {
@@ -39,7 +40,7 @@ plugins=$(ompi_info --path pkglibdir --parsable | cut -d: -f3)
 for plugin in "$plugins"/mca_*.so; do
   if libraries_of "$plugin" >>"$folder/libraries"; then cp -L "$plugin" "$bundle/lib/openmpi/"; fi
 done
-for program in "$build/thresher" "$build/test_device"; do
+for program in "$build/thresher" "$build/test_device" "$bundle/bin/mpirun"; do
   if [ -e "$program" ]; then libraries_of "$program" >>"$folder/libraries"; fi
 done
 carried <"$folder/libraries" | while read -r library; do cp -L "$library" "$bundle/lib/"; done
@@ -53,8 +54,10 @@ chmod -R u+w "$bundle"
 cp -rL "$(ompi_info --path pkgdatadir --parsable | cut -d: -f3)" "$bundle/share/openmpi"
 mkdir -p "$bundle/data"
 cp -r "$tree/data/model" "$bundle/data/"
-cp "$tree/LICENSE" "$bundle/"
-if [ -d "$tree/tests/gpu" ]; then cp -r "$tree/tests/gpu" "$bundle/"; fi
+cp "$tree/LICENSE" "$tree/README.md" "$bundle/"
+mkdir -p "$bundle/tests" "$bundle/jobs"
+cp -r "$tree/tests/gpu" "$bundle/tests/"
+cp "$tree/jobs/mpi-env.sh" "$bundle/jobs/"
 
 tar -czf "$output" -C "$folder" thresher-bundle
 echo "$output: $(du -h "$output" | cut -f1)"

@@ -23,12 +23,23 @@ class Bundle(ProgramTest):
         shutil.copy('/lib64/ld-linux-x86-64.so.2', root / 'lib64')
         return root
 
-    def inside(self, root, *words):
-        """In a mount namespace of its own, which takes /proc and /dev along when it ends."""
-        script = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec env -i "$(command -v chroot)" "$0" "$@"'
+    def inside(self, root, *words, ranks=0):
+        """In a mount namespace of its own, which takes /proc and /dev along when it ends. Ranks by the bundle's mpirun, with
+        the settings of tests/gpu/two_ranks.sh: there is no shell here."""
+        settings = ''
+        if ranks:
+            words = ['-n', str(ranks), '/thresher-bundle/bin/thresher', *words]
+            settings = ('PATH=/thresher-bundle/bin HOME=/tmp OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_plm=isolated '
+                        'OPAL_PREFIX=/thresher-bundle OPAL_PKGLIBDIR=/thresher-bundle/lib/openmpi '
+                        'OMPI_MCA_mca_base_component_path=/thresher-bundle/lib/openmpi OMPI_MCA_pml=ob1 '
+                        'OMPI_MCA_btl=self,vader,tcp OMPI_MCA_btl_vader_single_copy_mechanism=none '
+                        'OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo '
+                        'OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none')
+        script = ('mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && '
+                  f'exec env -i {settings} "$(command -v chroot)" "$0" "$@"')
         done = subprocess.run(['unshare', '--mount', '--propagation', 'private', 'bash', '-c', script, root,
-                               '/thresher-bundle/bin/thresher', *words], capture_output=True, text=True, timeout=120,
-                              check=False)
+                               f'/thresher-bundle/bin/{"mpirun" if ranks else "thresher"}', *words], capture_output=True,
+                              text=True, timeout=120, check=False)
         self.assertEqual(done.returncode, 0, f'{words}\n{done.stdout}\n{done.stderr}')
         return done
 
@@ -48,6 +59,19 @@ class Bundle(ProgramTest):
         self.succeed('score', '--model', TREE / 'data/model', '--corpus', root / 'corpus.h5', '--output',
                      self.folder / 'here')
         self.assertEqual((root / 'run/results.h5').read_bytes(), (self.folder / 'here/results.h5').read_bytes())
+        self.inside(root, 'score', '--model', '/thresher-bundle/data/model', '--corpus', '/corpus.h5', '--output', '/two',
+                    '--layout', 'dp=2', '--threads', '1', ranks=2)
+        self.assertEqual((root / 'two/results.h5').read_bytes(), (self.folder / 'here/results.h5').read_bytes())
+        self.brings_the_check(root / 'thresher-bundle')
+
+    def brings_the_check(self, bundle):
+        """Everything that check.sh calls is there; without a GPU it says so."""
+        done = subprocess.run(['bash', bundle / 'tests/gpu/check.sh', bundle / 'bin', self.folder / 'check'],
+                              capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 77, done.stdout + done.stderr)
+        self.assertIn('no GPU to use', done.stdout)
+        for name in ('jobs/mpi-env.sh', 'data/model/config.json', 'tests/gpu/reference/bundled.json', 'README.md'):
+            self.assertTrue((bundle / name).is_file(), name)
 
 
 if __name__ == '__main__':
