@@ -69,9 +69,10 @@ void TracingDevice::download(const Tensor& device, const Tensor& host) {
   timed("download", 0, bytes_of(device), [&] { inner_.download(device, host); });
 }
 
-std::unique_ptr<Weight> TracingDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) {
+std::unique_ptr<Weight> TracingDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                                            Residence residence) {
   std::unique_ptr<Weight> weight;
-  timed("pack", 0, bytes_of(matrix), [&] { weight = inner_.pack(matrix, dtype, cuts); });
+  timed("pack", 0, bytes_of(matrix), [&] { weight = inner_.pack(matrix, dtype, cuts, residence); });
   return weight;
 }
 

@@ -23,6 +23,9 @@ void check_embed_of_part(Device& device);
 void check_attend_of_part(Device& device);
 void check_split_vocabulary(Device& device);
 
+// Weights that live on the host.
+void check_bring(Device& device);
+
 // Two devices that have to agree to the bit, e.g. with one thread and with two.
 void check_same_bits(Device& one, Device& other);
 

@@ -46,6 +46,9 @@ BOOST_AUTO_TEST_CASE(score_ties) {
 BOOST_AUTO_TEST_CASE(score_of_broken_logits) {
   contract::check_score_of_broken_logits(*two);
 }
+BOOST_AUTO_TEST_CASE(bring) {
+  contract::check_bring(*two);
+}
 BOOST_AUTO_TEST_CASE(pieces) {
   contract::check_pieces(*two);
 }

@@ -55,6 +55,10 @@ BOOST_FIXTURE_TEST_CASE(score_ties, Cuda) {
 BOOST_FIXTURE_TEST_CASE(score_of_broken_logits, Cuda) {
   contract::check_score_of_broken_logits(*one);
 }
+BOOST_FIXTURE_TEST_CASE(bring, Cuda) {
+  contract::check_bring(*one);
+  BOOST_TEST_MESSAGE("copies at " << one->measure_bring(0.2) / 1e9 << " GB/s, " << one->free_bytes() << " bytes free");
+}
 BOOST_FIXTURE_TEST_CASE(pieces, Cuda) {
   contract::check_pieces(*one);
 }

@@ -82,7 +82,8 @@ class NaiveDevice : public device::Device {
   void download(const Tensor& from, const Tensor& to) override { upload(from, to); }
   void finish() override {}
   void reserve(std::int64_t, std::int64_t, std::int64_t) override {}
-  std::unique_ptr<device::Weight> pack(const Tensor& matrix, DType, std::span<const std::int64_t>) override {
+  std::unique_ptr<device::Weight> pack(const Tensor& matrix, DType, std::span<const std::int64_t>,
+                                       device::Residence) override {
     return std::make_unique<NaiveWeight>(matrix);
   }
 

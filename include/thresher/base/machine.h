@@ -13,6 +13,8 @@ int usable_cores();
 std::string core_list();
 // The most memory this process has held, in bytes.
 std::int64_t peak_memory();
+// Bytes that this machine, and every control group around this process, can still give.
+std::int64_t available_memory();
 // Total memory of the machine in bytes.
 std::int64_t machine_memory();
 

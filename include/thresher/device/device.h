@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,12 @@ namespace thresher::device {
 using tensor::Buffer;
 using tensor::DType;
 using tensor::Tensor;
+
+// Where a packed weight's numbers lie.
+enum class Residence : std::uint8_t {
+  device,
+  host,  // in the host's memory: on the device only from `bring` on, until its slot gets others
+};
 
 // A matrix [outputs, inputs] in the form the device multiplies fastest. Made by Device::pack.
 class Weight {
@@ -89,6 +96,12 @@ struct DeviceOptions {
   int threads = 1;
 };
 
+// What `bring` did since the device was made.
+struct BringTime {
+  double waited = 0;  // seconds in which a step had nothing to do but wait for its weights
+  std::int64_t bytes = 0;
+};
+
 // Where the seconds of `score` (in parts) went, since the device was made.
 struct ScoreTime {
   double products = 0;  // its matrix products
@@ -117,6 +130,8 @@ class Device {
   virtual void upload(const Tensor& host, const Tensor& device) = 0;
   virtual void download(const Tensor& device, const Tensor& host) = 0;
   virtual void finish() = 0;
+  // Bytes that `allocate` and `pack` can still take of memory that is the device's own: no limit where it has none.
+  virtual std::int64_t free_bytes() { return std::numeric_limits<std::int64_t>::max(); }
 
   // Sizes all scratch space for batches of at most `rows` tokens, `scored` scored rows, top-`top_k`, and weights packed
   // until now. Called once, before the first step.
@@ -125,8 +140,24 @@ class Device {
   // A weight from a host matrix [outputs, inputs] in f32, bf16 or f16, to be multiplied with activations of `dtype`
   // (f32 or bf16); either extent may be 0. The host matrix may be freed afterwards. `cuts` are boundaries {0, ...,
   // inputs} of 1, 2, 4 or 8 pieces of the inputs, uneven and empty ones allowed; without them there is one piece.
-  virtual std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) = 0;
-  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype) { return pack(matrix, dtype, {}); }
+  // A device that computes in the host's memory takes both residences alike.
+  virtual std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                                       Residence residence) = 0;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts = {}) {
+    return pack(matrix, dtype, cuts, Residence::device);
+  }
+
+  // Weights of Residence::host come in groups into one of two slots of device memory; where they need not come these
+  // calls do nothing. `make_slots`: room for groups of at most `bytes`, the sum of Weight::bytes.
+  virtual void make_slots(std::int64_t /*bytes*/) {}
+  // Copies the weights into slot 0 or 1, when the steps queued until now are done and beside those queued later; steps
+  // that use one of them wait on the device until it is there. Weights that were in the slot before are no longer on
+  // the device, and a step that asks for one of them is refused.
+  virtual void bring(std::span<Weight* const> /*weights*/, int /*slot*/) {}
+  // Bytes per second that `bring` copies at while nothing else runs, or 0 where nothing has to be copied; takes about
+  // `seconds`.
+  virtual double measure_bring(double /*seconds*/) { return 0; }
+  virtual BringTime bring_time() const { return {}; }
 
   // out[r] = table[ids[r] - first_id], or the bits of +0 for ids outside of [first_id, first_id + table.rows). ids i32
   // 1 x rows, table [ids, width] f32 or bf16, out f32.

@@ -53,7 +53,13 @@ class TracingDevice : public Device {
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override {
     inner_.reserve(rows, scored, top_k);
   }
-  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) override;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                               Residence residence) override;
+  std::int64_t free_bytes() override { return inner_.free_bytes(); }
+  void make_slots(std::int64_t bytes) override { inner_.make_slots(bytes); }
+  void bring(std::span<Weight* const> weights, int slot) override { inner_.bring(weights, slot); }
+  double measure_bring(double seconds) override { return inner_.measure_bring(seconds); }
+  BringTime bring_time() const override { return inner_.bring_time(); }
   void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override;
   void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override;
   void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) override;

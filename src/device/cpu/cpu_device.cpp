@@ -90,7 +90,8 @@ void CpuDevice::reserve(std::int64_t rows, std::int64_t, std::int64_t) {
   tasks_.reserve(static_cast<std::size_t>(rows));
 }
 
-std::unique_ptr<Weight> CpuDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) {
+std::unique_ptr<Weight> CpuDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                                        Residence) {
   claim_threads();
   if (!cuts.empty() || matrix.rows == 0 || matrix.columns == 0) return cut_products_.pack(matrix, dtype, cuts);
   return products_.pack(matrix, dtype, vocabulary_tile);

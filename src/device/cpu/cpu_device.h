@@ -27,7 +27,8 @@ class CpuDevice : public Device {
   void finish() override {}
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override;
 
-  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) override;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                               Residence residence) override;
   void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override;
   void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override;
   void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) override;

@@ -85,7 +85,8 @@ void put(CUstream_st& stream, Work work) {
     stream.work.push_back(std::move(work));
     ++stream.given;
   }
-  if (!settings().late) run_until(stream, stream.given);
+  const bool early = settings().others_early && &stream != streams().front();
+  if (!settings().late || early) run_until(stream, stream.given);
 }
 
 void run_until(CUstream_st& stream, std::int64_t place) {

@@ -12,6 +12,8 @@ namespace thresher::device::fake {
 struct Settings {
   // Work on a stream is done as late as somebody's wait allows; else at once.
   bool late = true;
+  // Only work on the stream that was made first waits so; the others' is done as early as it may be.
+  bool others_early = false;
   // cuBLASLt's list holds no algorithm whose bits are the same for any number of rows.
   bool unsteady = false;
   // It adds a bias of f32 to results of bf16.

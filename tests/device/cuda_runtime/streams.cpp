@@ -55,11 +55,13 @@ bool inside(const std::map<const char*, std::int64_t>& blocks, const void* first
 
 }  // namespace
 
-// THRESHER_FAKE_GPUS: how many GPUs there are, for programs that are tested from outside.
+// THRESHER_FAKE_GPUS, THRESHER_FAKE_GPU_MEMORY: how many GPUs there are and their bytes, for programs that are tested
+// from outside.
 Settings& settings() {
   static Settings one = [] {
     Settings settings;
     if (const char* const gpus = std::getenv("THRESHER_FAKE_GPUS")) settings.gpus = std::atoi(gpus);
+    if (const char* const bytes = std::getenv("THRESHER_FAKE_GPU_MEMORY")) settings.memory = std::atoll(bytes);
     return settings;
   }();
   return one;

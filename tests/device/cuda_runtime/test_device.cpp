@@ -23,6 +23,9 @@ struct Fake {
 struct Eager : Fake {
   Eager() { fake::settings().late = false; }
 };
+struct OthersEarly : Fake {
+  OthersEarly() { fake::settings().others_early = true; }
+};
 struct Unsteady : Fake {
   Unsteady() { fake::settings().unsteady = true; }
 };
@@ -75,6 +78,59 @@ BOOST_FIXTURE_TEST_CASE(score_ties, Fake) {
 }
 BOOST_FIXTURE_TEST_CASE(score_of_broken_logits, Fake) {
   contract::check_score_of_broken_logits(*device);
+}
+BOOST_FIXTURE_TEST_CASE(score_with_a_hasty_side, OthersEarly) {
+  contract::check_score_ties(*device);
+}
+// A step that does not wait for its weights finds those of another group, or none.
+BOOST_FIXTURE_TEST_CASE(bring, Fake) {
+  contract::check_bring(*device);
+}
+BOOST_FIXTURE_TEST_CASE(bring_at_once, Eager) {
+  contract::check_bring(*device);
+}
+// Copies that do not wait for the last step of their slot take its weights away.
+BOOST_FIXTURE_TEST_CASE(bring_with_hasty_copies, OthersEarly) {
+  contract::check_bring(*device);
+}
+BOOST_FIXTURE_TEST_CASE(weights_that_are_not_there_are_refused, Fake) {
+  auto values = contract::random_matrix(1, 64 * 64, 1);
+  const Tensor matrix = tensor::matrix(values.data(), DType::f32, 64, 64);
+  const auto one = device->pack(matrix, DType::f32, {}, Residence::host),
+             other = device->pack(matrix, DType::f32, {}, Residence::host), here = device->pack(matrix, DType::f32);
+  contract::Plain x(*device, DType::f32, 4, 64), out(*device, DType::f32, 4, 64);
+  const auto use = [&](const Weight& weight) { device->matmul(x.view(), weight, {}, false, out.view()); };
+  const auto refuses = [](const auto& body, const char* words) {
+    BOOST_CHECK_EXCEPTION(body(), base::Error, [&](const base::Error& error) {
+      return error.code() == base::Exit::internal && std::string(error.what()).find(words) != std::string::npos;
+    });
+  };
+  Weight* const both[] = {one.get(), other.get()};
+  const auto bring = [&](std::size_t first, std::size_t count) {
+    device->bring(std::span(both).subspan(first, count), 0);
+  };
+  refuses([&] { use(*one); }, "not on the device");
+  refuses([&] { bring(0, 1); }, "for a slot of 0");
+  device->make_slots(one->bytes());
+  refuses([&] { bring(0, 2); }, "for a slot of 16384");
+  bring(0, 1);
+  use(*one);
+  bring(1, 1);
+  refuses([&] { use(*one); }, "not on the device");
+  use(*other);
+  Weight* const resident[] = {here.get()};
+  refuses([&] { device->bring(resident, 0); }, "lives on the device");
+  device->make_slots(2 * one->bytes());
+  refuses([&] { use(*other); }, "not on the device");
+  device->finish();
+  BOOST_TEST(device->bring_time().bytes == 2 * one->bytes());
+  BOOST_TEST(device->bring_time().waited >= 0);
+}
+BOOST_FIXTURE_TEST_CASE(free_memory_is_told, Fake) {
+  const std::int64_t before = device->free_bytes();
+  const Buffer some = device->allocate(1 << 20);
+  BOOST_TEST(device->free_bytes() == before - (1 << 20));
+  BOOST_TEST(device->measure_bring(0.001) > 0);
 }
 BOOST_FIXTURE_TEST_CASE(pieces, Fake) {
   contract::check_pieces(*device);

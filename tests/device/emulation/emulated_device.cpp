@@ -91,7 +91,8 @@ class EmulatedDevice final : public Device {
   void download(const Tensor& device, const Tensor& host) override { copy(device, host); }
   void finish() override {}
   void reserve(std::int64_t, std::int64_t, std::int64_t) override {}
-  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) override {
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                               Residence) override {
     return std::make_unique<HostWeight>(matrix, dtype, cuts);
   }
   void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override {

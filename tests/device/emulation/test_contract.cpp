@@ -41,6 +41,9 @@ BOOST_AUTO_TEST_CASE(score_ties) {
 BOOST_AUTO_TEST_CASE(score_of_broken_logits) {
   contract::check_score_of_broken_logits(*device);
 }
+BOOST_AUTO_TEST_CASE(bring) {
+  contract::check_bring(*device);
+}
 BOOST_AUTO_TEST_CASE(pieces) {
   contract::check_pieces(*device);
 }

@@ -62,7 +62,8 @@ CudaDevice::CudaDevice(const CudaOptions& options, const Gpu& gpu)
       copies_(stream_.raw()),
       products_(options.gpu, stream_.raw(), gpu.name + ", " + isa_),
       matmul_(options.gpu, stream_.raw(), products_),
-      score_(options.gpu, stream_.raw(), products_, timeline_) {
+      score_(options.gpu, stream_.raw(), products_, timeline_),
+      slots_(options.gpu, stream_.raw(), timeline_) {
   if (!options.algorithms.empty()) products_.algorithms().merge(options.algorithms);
 }
 
@@ -125,9 +126,38 @@ void CudaDevice::reserve(std::int64_t, std::int64_t scored, std::int64_t) {
   score_.reserve(head_);
 }
 
-std::unique_ptr<Weight> CudaDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) {
+std::int64_t CudaDevice::free_bytes() {
+  check(cudaSetDevice(index_), "choosing the GPU");
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for the free memory");
+  return static_cast<std::int64_t>(free);
+}
+
+void CudaDevice::make_slots(std::int64_t bytes) {
+  wait("making slots");
+  slots_.make(bytes);
+}
+
+void CudaDevice::bring(std::span<Weight* const> weights, int slot) {
+  const Range range = step("bring");
+  slots_.bring(weights, slot);
+}
+
+double CudaDevice::measure_bring(double seconds) {
+  wait("measuring copies");
+  return slots_.measure(seconds);
+}
+
+const CudaWeight& CudaDevice::there(const Weight& weight) {
+  const auto& known = dynamic_cast<const CudaWeight&>(weight);
+  slots_.await(known);
+  return known;
+}
+
+std::unique_ptr<Weight> CudaDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                                         Residence residence) {
   const Range range = step("pack");
-  auto weight = cuda::pack(index_, copies_, matrix, dtype, cuts);
+  auto weight = cuda::pack(index_, copies_, matrix, dtype, cuts, residence);
   if (cuts.empty() && matrix.rows > head_.outputs)
     head_ = {.rows = 0,
              .outputs = matrix.rows,
@@ -156,7 +186,7 @@ void CudaDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bia
          "matmul's types");
   if (out.elements() == 0) return;
   const Range range = step("matmul");
-  matmul_.run(x, dynamic_cast<const CudaWeight&>(weight), bias, accumulate, out);
+  matmul_.run(x, there(weight), bias, accumulate, out);
 }
 
 void CudaDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
@@ -209,7 +239,7 @@ void CudaDevice::target_logits(const Tensor& hidden, const Weight& head, const T
   if (head.outputs() == 0 || head.inputs() == 0)
     return check(cudaMemsetAsync(out.data, 0, static_cast<std::size_t>(out.columns * 4), stream_.raw()),
                  "clearing logits");
-  score_.target_logits(hidden, dynamic_cast<const CudaWeight&>(head), targets, first_id, out);
+  score_.target_logits(hidden, there(head), targets, first_id, out);
 }
 
 void CudaDevice::score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
@@ -217,7 +247,7 @@ void CudaDevice::score(const Tensor& hidden, const Weight& head, const ScoreQues
   expect_score(hidden, head, question, parts);
   if (hidden.rows == 0) return;
   const Range range = step("score");
-  score_.run(hidden, dynamic_cast<const CudaWeight&>(head), question, parts);
+  score_.run(hidden, there(head), question, parts);
 }
 
 void CudaDevice::time(double& seconds, const std::function<void()>& body) {

@@ -10,6 +10,7 @@
 #include "device/cuda/runtime/product.h"
 #include "device/cuda/runtime/range.h"
 #include "device/cuda/runtime/score.h"
+#include "device/cuda/runtime/slots.h"
 #include "device/cuda/runtime/timeline.h"
 #include "thresher/device/cuda.h"
 
@@ -33,7 +34,13 @@ class CudaDevice : public Device {
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override;
 
   using Device::pack;
-  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts) override;
+  std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
+                               Residence residence) override;
+  std::int64_t free_bytes() override;
+  void make_slots(std::int64_t bytes) override;
+  void bring(std::span<Weight* const> weights, int slot) override;
+  double measure_bring(double seconds) override;
+  BringTime bring_time() const override { return slots_.time(); }
   void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) override;
   void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) override;
   void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) override;
@@ -57,6 +64,8 @@ class CudaDevice : public Device {
   [[nodiscard]] Range step(const char* name);
   // Waits; `doing` is what was asked for.
   void wait(const char* doing);
+  // The weight, to be read by the next step.
+  const CudaWeight& there(const Weight& weight);
 
   const Gpu gpu_;
   const int index_, threads_;
@@ -68,6 +77,7 @@ class CudaDevice : public Device {
   Products products_;
   Matmul matmul_;
   Score score_;
+  Slots slots_;
   std::vector<const char*> running_;  // steps since the last wait, no two alike in a row
   ScoreShape head_;                   // of the weight with the most outputs, most likely the head
 };

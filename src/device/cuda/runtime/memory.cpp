@@ -8,6 +8,7 @@
 #include "device/cuda/driver.h"
 #include "thresher/base/check.h"
 #include "thresher/base/half.h"
+#include "thresher/base/machine.h"
 
 namespace thresher::device::cuda {
 namespace {
@@ -79,6 +80,50 @@ Buffer device_buffer(int gpu, std::int64_t bytes) {
           }};
 }
 
+Buffer pinned_buffer(int gpu, std::int64_t bytes) {
+  constexpr double gib = 1 << 30;
+  const std::int64_t there = base::available_memory();
+  const auto refuse = [&](const char* what) {
+    base::fail(base::Exit::os,
+               fmt::format("{}: {:.2f} GiB more are needed to keep weights in pinned host memory, {:.2f} GiB are "
+                           "available; layers that do not fit the GPU lie there (--stream-layers): run on more GPUs "
+                           "(--layout with pp), with fewer ranks on a host, or on a host with more memory",
+                           what, static_cast<double>(bytes) / gib, static_cast<double>(there) / gib),
+               std::source_location());
+  };
+  if (bytes > there) refuse("the host's memory does not suffice");
+  check(cudaSetDevice(gpu), "choosing the GPU");
+  void* data = nullptr;
+  const cudaError_t code = cudaMallocHost(&data, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)));
+  if (code == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());
+    refuse("pinning host memory failed");
+  }
+  check(code, "allocating pinned host memory");
+  return {data, bytes, [gpu](void* memory, std::int64_t) {
+            static_cast<void>(cudaSetDevice(gpu));
+            static_cast<void>(cudaFreeHost(memory));
+          }};
+}
+
+void convert(const Tensor& from, const Tensor& to) {
+  expect_alike(from, to);
+  for (std::int64_t i = 0; i < to.rows; ++i) {
+    if (from.dtype == to.dtype) {
+      std::memcpy(to.rows_from(i, 1).data, from.rows_from(i, 1).data, row_bytes(to));
+      continue;
+    }
+    for (std::int64_t j = 0; j < to.columns; ++j) {
+      const float value = value_of(from, i, j);
+      if (to.dtype == DType::bf16) {
+        to.row<std::uint16_t>(i)[j] = base::to_bf16(value);
+      } else {
+        to.row<float>(i)[j] = value;
+      }
+    }
+  }
+}
+
 void grow(Buffer& buffer, int gpu, std::int64_t bytes) {
   if (buffer.bytes() >= bytes) return;
   buffer = Buffer();  // the old one goes before the new one comes
@@ -120,27 +165,13 @@ void Copies::upload_by(const Tensor& device, const Fill& fill) {
 }
 
 void Copies::upload(const Tensor& host, const Tensor& device) {
-  expect_alike(host, device);
-  upload_by(device, [&](std::int64_t r, std::int64_t c, const Tensor& pinned) {
-    const Tensor from = part(host, r, c, pinned.rows, pinned.columns);
-    for (std::int64_t i = 0; i < pinned.rows; ++i)
-      std::memcpy(pinned.rows_from(i, 1).data, from.rows_from(i, 1).data, row_bytes(pinned));
-  });
+  upload_as(host, device);
 }
 
 void Copies::upload_as(const Tensor& host, const Tensor& device) {
   expect_alike(host, device);
-  if (host.dtype == device.dtype) return upload(host, device);
   upload_by(device, [&](std::int64_t r, std::int64_t c, const Tensor& pinned) {
-    for (std::int64_t i = 0; i < pinned.rows; ++i)
-      for (std::int64_t j = 0; j < pinned.columns; ++j) {
-        const float value = value_of(host, r + i, c + j);
-        if (pinned.dtype == DType::bf16) {
-          pinned.row<std::uint16_t>(i)[j] = base::to_bf16(value);
-        } else {
-          pinned.row<float>(i)[j] = value;
-        }
-      }
+    convert(part(host, r, c, pinned.rows, pinned.columns), pinned);
   });
 }
 

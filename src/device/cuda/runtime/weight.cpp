@@ -23,7 +23,7 @@ Tensor aligned_rows(const Tensor& x, void* scratch, cudaStream_t stream) {
 }
 
 std::unique_ptr<CudaWeight> pack(int gpu, Copies& copies, const Tensor& matrix, DType dtype,
-                                 std::span<const std::int64_t> cuts) {
+                                 std::span<const std::int64_t> cuts, Residence residence) {
   if (dtype != DType::f32 && dtype != DType::bf16)
     base::fail(base::Exit::internal, fmt::format("weights are packed as f32 or bf16, not {}", tensor::name_of(dtype)));
   const std::int64_t whole[] = {0, matrix.columns};
@@ -33,7 +33,9 @@ std::unique_ptr<CudaWeight> pack(int gpu, Copies& copies, const Tensor& matrix, 
     base::fail(base::Exit::internal, fmt::format("{} pieces that do not cover {} inputs", count, matrix.columns));
   std::int64_t stride = 0;
   for (std::size_t i = 0; i < count; ++i) stride += aligned_columns(cuts[i + 1] - cuts[i], dtype);
-  Buffer memory = device_buffer(gpu, matrix.rows * stride * tensor::size_of(dtype));
+  const std::int64_t bytes = matrix.rows * stride * tensor::size_of(dtype);
+  const bool here = residence == Residence::host;
+  Buffer memory = here ? pinned_buffer(gpu, slot_aligned(bytes)) : device_buffer(gpu, bytes);
   std::vector<CudaWeight::Piece> pieces;
   std::int64_t column = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -41,10 +43,23 @@ std::unique_ptr<CudaWeight> pack(int gpu, Copies& copies, const Tensor& matrix, 
     if (inputs < 0) base::fail(base::Exit::internal, "pieces of a weight that do not ascend");
     const Tensor all{memory.data(), dtype, matrix.rows, stride, stride};
     pieces.push_back({cuts[i], all.columns_from(column, inputs)});
-    copies.upload_as(matrix.columns_from(cuts[i], inputs), pieces.back().matrix);
+    const Tensor from = matrix.columns_from(cuts[i], inputs);
+    if (here) {
+      convert(from, pieces.back().matrix);
+    } else {
+      copies.upload_as(from, pieces.back().matrix);
+    }
     column += aligned_columns(inputs, dtype);
   }
-  return std::make_unique<CudaWeight>(matrix.rows, matrix.columns, dtype, std::move(memory), std::move(pieces));
+  return std::make_unique<CudaWeight>(matrix, dtype, residence, std::move(memory), std::move(pieces));
+}
+
+void CudaWeight::place(void* copy, const Visit& visit) {
+  for (Piece& piece : pieces_)
+    piece.matrix.data =
+        static_cast<char*>(copy) + (static_cast<const char*>(piece.matrix.data) - static_cast<const char*>(place_));
+  place_ = copy;
+  visit_ = visit;
 }
 
 }  // namespace thresher::device::cuda
