@@ -11,6 +11,9 @@ from program import THRESHER, TREE, ProgramTest, main
 
 LIBRARY = Path(THRESHER).parent / 'emulated' / 'thresher_cuda.so'
 TESTS = Path(THRESHER).parent / 'test_device'
+TORCH = os.environ.get('THRESHER_PYTHON', 'python3')
+HAS_TORCH = subprocess.run([TORCH, '-c', 'import sys, importlib.util as i; sys.exit(not all(map(i.find_spec, '
+                                         '("torch", "transformers", "safetensors"))))'], check=False).returncode == 0
 # Alters what the real program beside it writes for small batches.
 BROKEN = '''#!/usr/bin/env bash
 "$(dirname "$0")/right/thresher" "$@" || exit
@@ -64,6 +67,17 @@ class GpuCheck(ProgramTest):
         self.assertLessEqual({'attend', 'matmul gate+up', 'score'}, steps)
         ours = found['side_by_side']['side-tiny']['streams']['web']['systems']['thresher']
         self.assertEqual(len(ours['seconds']), 2)
+
+    @unittest.skipUnless(HAS_TORCH, 'no torch and transformers; THRESHER_PYTHON names a Python that has them')
+    def test_peers(self):
+        text, found = self.check(0, 'peers', THRESHER_GPU_SIDE='--tokens 200 --repeats 2 --streams web,short '
+                                                               '--peer-device cpu --no-compile')
+        self.assertEqual(self.outcomes(found)['gate_here'], 'ok', text)
+        for stream, place in found['side_by_side']['side-tiny']['streams'].items():
+            self.assertEqual(set(place['systems']), {'thresher', 'hf', 'hf-compiled', 'packed'}, stream)
+            for name, apart in place['mean_logprob_apart'].items():
+                self.assertLess(apart, 0.02, f'{stream} {name}')
+                self.assertEqual(place['systems'][name]['scored'], place['tokens'] - place['documents'])
 
     def test_a_wrong_number_is_found(self):
         reference = self.folder / 'reference'

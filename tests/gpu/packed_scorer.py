@@ -69,7 +69,8 @@ class PackedScorer:
         angles = torch.outer(torch.arange(min(c['max_position_embeddings'], 8192)).float(), c['rope_theta'] ** -half)
         self.cos, self.sin = angles.cos().to(device), angles.sin().to(device)
         wrap = torch.compile if compiled else (lambda function: function)
-        self.before, self.after, self.chunk = wrap(self._before), wrap(self._after), wrap(self._chunk)
+        self.before, self.after, self.last = wrap(self._before), wrap(self._after), wrap(self._last)
+        self.chunk = wrap(self._chunk)
         self.attention = None
         self.attention_name = None
 
@@ -101,6 +102,9 @@ class PackedScorer:
         x = x + F.linear(attended.flatten(1), out)
         gate, up = F.linear(rms(x, gain, self.config['rms_norm_eps']), gate_up).chunk(2, -1)
         return x + F.linear(F.silu(gate) * up, down)
+
+    def _last(self, x, rows, gain):
+        return rms(x[rows], gain, self.config['rms_norm_eps'])
 
     @staticmethod
     def _chunk(hidden, head, targets):
@@ -144,17 +148,23 @@ class PackedScorer:
                 best = (seconds, name, function)
         _, self.attention_name, self.attention = best
 
+    def _there(self, tensor):
+        """On the device, without waiting for what it does."""
+        if self.device.type != 'cuda':
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
     def _batch(self, documents):
-        ids, positions, starts, rows, targets = [], [], [0], [], []
-        for document in documents:
-            rows += range(len(ids), len(ids) + len(document) - 1)
-            targets += document[1:]
-            ids += document
-            positions += range(len(document))
-            starts.append(len(ids))
-        ids, positions, rows, targets = (torch.tensor(x, device=self.device) for x in (ids, positions, rows, targets))
-        host, longest = starts, max(map(len, documents))
-        starts = torch.tensor(starts, dtype=torch.int32, device=self.device)
+        lengths = torch.tensor([len(document) for document in documents])
+        host = [0, *lengths.cumsum(0).tolist()]
+        ids = torch.cat(documents)
+        positions = torch.cat([torch.arange(len(document)) for document in documents])
+        targets = self._there(ids[positions > 0])
+        last = torch.zeros(len(ids), dtype=torch.bool)
+        last[lengths.cumsum(0) - 1] = True
+        rows = self._there((~last).nonzero()[:, 0])
+        ids, positions = self._there(ids), self._there(positions)
+        starts, longest = self._there(torch.tensor(host, dtype=torch.int32)), int(lengths.max())
         x = F.embedding(ids, self.embedding)
         cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]
         for layer in self.layers:
@@ -163,12 +173,12 @@ class PackedScorer:
                 self._choose_attention(q, k, v, starts, longest, host)
             attended = self.attention(q, k, v, starts, longest, host)
             x = self.after(x, attended, layer['out'], layer['norm2'], layer['gate_up'], layer['down'])
-        hidden = rms(x[rows], self.final, self.config['rms_norm_eps'])
+        hidden = self.last(x, rows, self.final)
         return torch.cat([self.chunk(h, self.head, t) for h, t in zip(hidden.split(HEAD_ROWS), targets.split(HEAD_ROWS))])
 
     @torch.inference_mode()
     def score(self, documents):
-        """The log-probabilities of all tokens but each document's first, as lists in the documents' order."""
+        """The log-probabilities of all tokens but each document's first, a tensor for each document of ids."""
         batches = self.pack(documents)
         values = torch.cat([self._batch([documents[i] for i in batch]) for batch in batches]).cpu()
         result, at = [None] * len(documents), 0

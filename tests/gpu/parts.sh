@@ -136,7 +136,7 @@ part_peers() {
   cat "$output/side_$shape.log"
   if [ -f "$output/reference-here.json" ]; then
     step gate_here 60 python3 -B "$here/gate.py" "$thresher" "$models/$shape" "$output/reference-here.json" --words \
-      --output "$output"
+      --output "$output" --documents "$documents"
   fi
 }
 
@@ -149,7 +149,7 @@ part_large() {
     skipped "large_$large" "its model could not be made: $(tail -n 1 "$output/make_large.log" 2>/dev/null)"
     return
   fi
-  if [ "$(left)" -gt 200 ]; then among=(--peers hf-compiled,packed); else among=(--peers ""); fi
+  if [ "$(left)" -gt 200 ]; then among=(--peers "hf-compiled,packed"); else among=(--peers ""); fi
   step "large_$large" $(($(left) - 5)) python3 -B "$here/side_by_side.py" "$thresher" --output "$output" --models \
     "$models" --shape "$large" --streams fixed --repeats 3 --python "$python" --seconds $(($(left) - 15)) \
     --peak-file "$output/bench_$large.log" "${among[@]}" ${side_words[@]+"${side_words[@]}"}

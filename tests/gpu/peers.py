@@ -64,13 +64,16 @@ class HuggingFace:
     def score(self, documents):
         result, pending = [None] * len(documents), []
         for batch, longest in self.batches(documents):
-            ids = torch.tensor([documents[i] + [0] * (longest - len(documents[i])) for i in batch], device=self.device)
+            ids = torch.zeros(len(batch), longest, dtype=torch.int64)
+            mask = torch.zeros_like(ids)
+            for row, number in enumerate(batch):
+                ids[row, :len(documents[number])] = documents[number]
+                mask[row, :len(documents[number])] = 1
             if self.compiled:
-                pending.append((batch, self.run(ids)))
-                continue
-            mask = torch.tensor([[1] * len(documents[i]) + [0] * (longest - len(documents[i])) for i in batch],
-                                device=self.device)
-            pending.append((batch, self.run(ids, mask).cpu()))
+                ids = ids.pin_memory() if self.device.type == 'cuda' else ids
+                pending.append((batch, self.run(ids.to(self.device, non_blocking=True))))
+            else:
+                pending.append((batch, self.run(ids.to(self.device), mask.to(self.device)).cpu()))
         for batch, values in pending:
             values = values.cpu()
             for row, number in enumerate(batch):
@@ -103,7 +106,7 @@ class Worker:
 
     def stream(self, name):
         if name not in self.documents:
-            self.documents[name] = streams.read(self.arguments.streams, name)
+            self.documents[name] = [torch.tensor(ids) for ids in streams.read(self.arguments.streams, name)]
         return self.documents[name]
 
     def reference(self, name, file):
@@ -114,14 +117,14 @@ class Worker:
             values = []
             with torch.inference_mode():
                 for document in self.stream(name):
-                    ids = torch.tensor([document], device=self.device)
+                    ids = document[None].to(self.device)
                     logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
                     values.append(torch.log_softmax(logits, -1).gather(-1, ids[0, 1:, None])[:, 0].cpu().tolist())
             found[label] = [[round(value, 5) for value in row] for row in values]
             del model
         made = f'torch {torch.__version__}, transformers {transformers.__version__}, {self.device_name()}'
         with open(file, 'w', encoding='utf-8') as out:
-            json.dump({'made_with': made, 'ids': self.stream(name), **found}, out, separators=(',', ':'))
+            json.dump({'made_with': made, 'ids': [ids.tolist() for ids in self.stream(name)], **found}, out, separators=(',', ':'))
         return {'made_with': made}
 
     def device_name(self):

@@ -4,7 +4,7 @@
 The model has random weights (`thresher bench --make-model`), the streams are those of streams.py. Work: the f32
 log-probability of every token but a document's first, on the host. Time: of thresher `score_seconds` of summary.json, from
 the first lease to the last commit, so with reading the corpus, ranks, entropies and writing the results; of the peers
-from lists of token ids to the numbers in host memory. Without load, compilation and choice of algorithms, which are
+from token ids to the numbers, both in host memory. Without load, compilation and choice of algorithms, which are
 apart. Systems take turns forwards and backwards (A B C C B A ...). Writes OUTPUT/side-SHAPE.json after every
 measurement, a table at the end, and exits with 1 where thresher's numbers are wrong.
 """
@@ -94,7 +94,7 @@ class SideBySide:
         for kind in self.arguments.peers:
             one = peer.Peer(kind, self.model, self.folder, self.arguments)
             if kind == self.arguments.reference:
-                streams.make(self.folder, 'gate', 4096, self.config)
+                streams.make(self.folder, 'gate', min(4096, self.arguments.tokens or 4096), self.config)
                 one.send(f'reference gate {self.output / "reference-here.json"}')
             for stream in self.arguments.streams:
                 one.send(f'prepare {stream}')
