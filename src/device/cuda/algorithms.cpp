@@ -2,106 +2,92 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <optional>
-#include <vector>
-
 #include "thresher/base/check.h"
 
 namespace thresher::device::cuda {
 namespace {
 
-constexpr std::string_view title = "thresher cuda algorithms 1: ";
-constexpr std::int64_t greatest_extent = std::int64_t{1} << 31;
-constexpr std::int64_t greatest_workspace = std::int64_t{1} << 32;
+constexpr std::string_view title = "thresher cuda algorithms 2";
+constexpr std::string_view machine_word = "machine ";
+constexpr std::string_view last_line = "end";
+constexpr std::string_view colon = " : ";
 
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> words;
-  while (!line.empty()) {
-    const std::size_t end = std::min(line.find(' '), line.size());
-    words.push_back(line.substr(0, end));
-    line.remove_prefix(std::min(end + 1, line.size()));
+// Takes lines off a text and knows where it is.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : text_(text) {}
+
+  bool over() const { return text_.empty(); }
+  std::string_view next() {
+    ++number_;
+    const std::size_t end = text_.find('\n');
+    line_ = text_.substr(0, end);
+    if (end == std::string_view::npos) damaged();  // cut off
+    text_.remove_prefix(end + 1);
+    return line_;
   }
-  return words;
-}
-
-template <class T>
-bool read(std::string_view word, T& value, int base) {
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value, base);
-  return error == std::errc() && end == word.data() + word.size();
-}
-
-bool within(std::int64_t value, std::int64_t first, std::int64_t last) {
-  return value >= first && value <= last;
-}
-
-// "outputs inputs in out epilogue workspace slabs" and the eight words of the algorithm.
-std::optional<std::pair<ProductKey, Choice>> entry_of(std::string_view line) {
-  const auto words = words_of(line);
-  std::array<std::int64_t, 7> numbers{};
-  Choice choice;
-  if (words.size() != numbers.size() + choice.algorithm.size()) return std::nullopt;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const bool right =
-        i < numbers.size() ? read(words[i], numbers[i], 10) : read(words[i], choice.algorithm[i - numbers.size()], 16);
-    if (!right) return std::nullopt;
+  [[noreturn]] void damaged() const {
+    base::fail(base::Exit::data,
+               fmt::format("line {} of the CUDA algorithms is damaged: \"{}\"", number_, line_.substr(0, 200)));
   }
-  const auto [outputs, inputs, in, out, epilogue, workspace, slabs] = numbers;
-  if (!within(outputs, 1, greatest_extent) || !within(inputs, 1, greatest_extent) || !within(in, 0, 1) ||
-      !within(out, 0, 1) || !within(epilogue, 0, 2) || !within(workspace, 0, greatest_workspace) ||
-      !within(slabs, 0, 1))
-    return std::nullopt;
-  choice.workspace = workspace;
-  choice.slabs = slabs == 1;
-  return std::pair{ProductKey{.outputs = outputs,
-                              .inputs = inputs,
-                              .in = static_cast<Number>(in),
-                              .out = static_cast<Number>(out),
-                              .epilogue = static_cast<Epilogue>(epilogue)},
-                   choice};
-}
+
+ private:
+  std::string_view text_, line_;
+  int number_ = 0;
+};
 
 }  // namespace
 
-const Choice* Algorithms::find(const ProductKey& key) const {
-  const auto found = choices_.find(key);
-  return found == choices_.end() ? nullptr : &found->second;
+std::size_t Algorithms::size() const {
+  std::size_t count = 0;
+  for (const auto& [name, section] : sections_) count += section.choices.size();
+  return count;
+}
+
+const std::string* Algorithms::find(const std::string& section, const std::string& key) const {
+  const auto holder = sections_.find(section);
+  if (holder == sections_.end()) return nullptr;
+  const auto found = holder->second.choices.find(key);
+  return found == holder->second.choices.end() ? nullptr : &found->second;
+}
+
+void Algorithms::add(const std::string& section, const std::string& key, const std::string& choice) {
+  sections_[section].choices.emplace(key, choice);
 }
 
 std::string Algorithms::text() const {
-  std::string text = fmt::format("{}{}\n", title, machine_);
-  for (const auto& [key, choice] : choices_) {
-    text +=
-        fmt::format("{} {} {} {} {} {} {}", key.outputs, key.inputs, static_cast<int>(key.in),
-                    static_cast<int>(key.out), static_cast<int>(key.epilogue), choice.workspace, choice.slabs ? 1 : 0);
-    for (const std::uint64_t word : choice.algorithm) text += fmt::format(" {:x}", word);
-    text += '\n';
+  std::string text = fmt::format("{}\n{}{}\n", title, machine_word, machine_);
+  for (const auto& [name, section] : sections_) {
+    if (section.choices.empty()) continue;
+    text += fmt::format("[{}]\n", name);
+    for (const auto& [key, choice] : section.choices) text += fmt::format("{}{}{}\n", key, colon, choice);
   }
-  return text;
+  return text + fmt::format("{}\n", last_line);
 }
 
-bool Algorithms::merge(std::string_view text) {
-  const auto damaged = [](std::int64_t number, std::string_view line) {
-    base::fail(base::Exit::data,
-               fmt::format("line {} of the CUDA algorithms is damaged: \"{}\"", number, line.substr(0, 200)));
-  };
-  std::map<ProductKey, Choice> read = choices_;
-  for (std::int64_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = text.find('\n');
-    const std::string_view line = text.substr(0, end);
-    if (end == std::string_view::npos) damaged(number, line);  // cut off
-    text.remove_prefix(end + 1);
-    if (number == 1) {
-      if (!line.starts_with(title)) damaged(number, line);
-      if (line.substr(title.size()) != machine_) return false;
-    } else if (const auto entry = entry_of(line)) {
-      read[entry->first] = entry->second;
-    } else {
-      damaged(number, line);
+void Algorithms::merge(std::string_view text) {
+  std::map<std::string, Section> sections = sections_;
+  for (Lines lines(text); !lines.over();) {
+    if (lines.next() != title) lines.damaged();
+    const std::string_view machine = lines.next();
+    if (!machine.starts_with(machine_word)) lines.damaged();
+    if (const std::string_view there = machine.substr(machine_word.size()); there != machine_)
+      base::fail(base::Exit::config,
+                 fmt::format("CUDA algorithms chosen on \"{}\" are no use on \"{}\"", there, machine_));
+    Section* section = nullptr;
+    for (std::string_view line = lines.next(); line != last_line; line = lines.next()) {
+      if (line.starts_with('[') && line.ends_with(']') && line.size() > 2) {
+        section = &sections[std::string(line.substr(1, line.size() - 2))];
+        continue;
+      }
+      const std::size_t at = line.find(colon);
+      if (!section || at == 0 || at == std::string_view::npos) lines.damaged();
+      const std::string_view key = line.substr(0, at), choice = line.substr(at + colon.size());
+      if (choice.empty() || (section->reads && !section->reads(key, choice))) lines.damaged();
+      section->choices.emplace(key, choice);
     }
   }
-  choices_ = std::move(read);
-  return true;
+  sections_ = std::move(sections);
 }
 
 }  // namespace thresher::device::cuda

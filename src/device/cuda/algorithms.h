@@ -1,61 +1,53 @@
-// The algorithms chosen for products, as text: one rank's choice can be given to all, so that their bits agree. Pure.
+// What was chosen by measurement on one kind of machine, as text: one rank's choices can be given to all, so that their
+// bits agree, and kept for a restart. Pure.
+//
+//   thresher cuda algorithms 2
+//   machine sm_90 of 132 processors, cuBLASLt 13.1.0
+//   [products]
+//   1024 4096 bf16 f32 none : 0 0 2a 0 0 0 0 0 0 0
+//   end
+//
+// A section holds lines "key : choice", sorted by key. Sections that a program does not know are kept. Several such
+// texts may follow each other.
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 
 namespace thresher::device::cuda {
 
-enum class Epilogue : std::uint8_t { none, bias, accumulate };
-enum class Number : std::uint8_t { f32, bf16 };
-
-// A product out [rows, outputs] = x [rows, inputs] W^T, for any number of rows. All rows begin at multiples of 16
-// bytes.
-struct ProductKey {
-  std::int64_t outputs = 0;
-  std::int64_t inputs = 0;
-  Number in = Number::f32;
-  Number out = Number::f32;
-  Epilogue epilogue = Epilogue::none;
-
-  auto operator<=>(const ProductKey&) const = default;
-};
-
-// cublasLtMatmulAlgo_t, which only this version of cuBLASLt understands.
-using Algorithm = std::array<std::uint64_t, 8>;
-
-constexpr std::int64_t slab_rows = 1024;
-
-struct Choice {
-  Algorithm algorithm{};
-  std::int64_t workspace = 0;  // bytes
-  // Whether a row's bits were seen to depend on the number of rows: then all products are of `slab_rows` rows.
-  bool slabs = false;
-
-  bool operator==(const Choice&) const = default;
-};
-
-// For one kind of GPU and one version of cuBLASLt, named by `machine` ("sm_90, 132 processors, cuBLASLt 130100").
 class Algorithms {
  public:
+  // Whether a line of a section is one that its owner can read.
+  using Reads = std::function<bool(std::string_view key, std::string_view choice)>;
+
+  // `machine` decides what a choice means: texts of other machines are not taken.
   explicit Algorithms(std::string machine) : machine_(std::move(machine)) {}
 
   const std::string& machine() const { return machine_; }
-  std::size_t size() const { return choices_.size(); }
-  const Choice* find(const ProductKey& key) const;
-  void add(const ProductKey& key, const Choice& choice) { choices_[key] = choice; }
+  std::size_t size() const;
+  // `section` is one word; `reads` must not throw.
+  void know(const std::string& section, Reads reads) { sections_[section].reads = std::move(reads); }
+  // Null where nothing is known.
+  const std::string* find(const std::string& section, const std::string& key) const;
+  // What is known already stays.
+  void add(const std::string& section, const std::string& key, const std::string& choice);
 
   std::string text() const;
-  // Takes over what `text` of the same machine says; false where it is another machine's, which changes nothing. Throws
-  // base::Error (data) where it is damaged.
-  bool merge(std::string_view text);
+  // Adds what `text` says and is not known yet: the first to say something is right. Throws base::Error, and changes
+  // nothing: data (damaged, cut off, another version), config (another machine's).
+  void merge(std::string_view text);
 
  private:
+  struct Section {
+    Reads reads;
+    std::map<std::string, std::string> choices;
+  };
+
   std::string machine_;
-  std::map<ProductKey, Choice> choices_;
+  std::map<std::string, Section> sections_;
 };
 
 }  // namespace thresher::device::cuda

@@ -16,6 +16,9 @@ struct Entry {
   std::vector<Gpu> (*gpus)();
   std::unique_ptr<Device> (*make)(const CudaOptions& options);
   std::string (*algorithms)(Device& device);
+  std::string (*rehearse)(Device& device, const std::function<void()>& body);
+  Tuning (*tune)(Device& device, std::string_view steps);
+  void (*take)(Device& device, std::string_view algorithms);
 };
 
 using EntryFunction = const Entry* (*)();

@@ -88,4 +88,16 @@ std::string algorithms_of(Device& cuda_device) {
   return cuda::entry().algorithms(cuda_device);
 }
 
+std::string rehearse(Device& cuda_device, const std::function<void()>& body) {
+  return cuda::entry().rehearse(cuda_device, body);
+}
+
+Tuning tune(Device& cuda_device, std::string_view steps) {
+  return cuda::entry().tune(cuda_device, steps);
+}
+
+void take_algorithms(Device& cuda_device, std::string_view algorithms) {
+  cuda::entry().take(cuda_device, algorithms);
+}
+
 }  // namespace thresher::device

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <stdexcept>
 #include <vector>
 
@@ -35,8 +37,8 @@ T& held(Handle handle) {
 }
 
 // Kinds of algorithms, in the first word: one sums in pieces, one serves many rows only, one rounds by the number of
-// rows, one is as it should be.
-enum Kind : std::uint64_t { split, many_rows, unsteady, steady };
+// rows, the others are as they should be: one of them rounds in its own way.
+enum Kind : std::uint64_t { split, many_rows, unsteady, steady, other_bits, plain };
 constexpr std::int64_t least_rows = 64;  // of the second kind
 constexpr std::uint64_t workspace_needed = 1 << 20;
 
@@ -70,8 +72,18 @@ void expect_matrix(const void* data, const Layout& layout, const char* what) {
   expect_device_memory(data, ((layout.columns - 1) * layout.stride + layout.rows) * size_of(layout.type), what);
 }
 
-// A product that is large in all directions measures the peak; nobody looks at its result.
-constexpr std::int64_t only_timed = 4096;
+// A product that is large in all directions measures the peak, and one of 8192 rows times an algorithm; nobody looks at
+// their results. Of a product of more rows than 4096, a check of bits looks at the first 640.
+constexpr std::int64_t only_timed = 4096, timed_rows = 8192, most_rows = 4096, looked_at = 640;
+
+// Milliseconds of a timed product, by kind.
+double milliseconds(Kind kind) {
+  const char* text = std::getenv("THRESHER_FAKE_MILLISECONDS");
+  std::istringstream words(text ? text : settings().milliseconds);
+  double value = 1;
+  for (std::uint64_t i = 0; i <= kind; ++i) words >> value;
+  return value;
+}
 
 // One product of a = w (transposed), b = x, as the library under test asks for them.
 struct Call {
@@ -84,12 +96,13 @@ struct Call {
 
   void run() const {
     const std::int64_t inputs = a.rows, outputs = a.columns, rows = b.columns;
+    if (rows == timed_rows) return pass(milliseconds(kind));
     if (std::min({inputs, outputs, rows}) >= only_timed) return;
     std::vector<float> weights(static_cast<std::size_t>(inputs * outputs)), sums(static_cast<std::size_t>(outputs));
     for (std::int64_t n = 0; n < outputs; ++n)
       for (std::int64_t k = 0; k < inputs; ++k)
         weights[static_cast<std::size_t>(k * outputs + n)] = number(w, a.type, n * a.stride + k);
-    for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t r = 0; r < (rows > most_rows ? looked_at : rows); ++r) {
       std::fill(sums.begin(), sums.end(), 0.0f);
       for (std::int64_t k = 0; k < inputs; ++k) {
         const float value = number(x, b.type, r * b.stride + k);
@@ -100,6 +113,7 @@ struct Call {
         float sum = sums[static_cast<std::size_t>(n)];
         if (kind == unsteady)
           sum = std::bit_cast<float>(std::bit_cast<std::uint32_t>(sum) ^ static_cast<std::uint32_t>(rows % 2));
+        if (kind == other_bits) sum = std::bit_cast<float>(std::bit_cast<std::uint32_t>(sum) ^ 2);
         if (product.epilogue == CUBLASLT_EPILOGUE_BIAS) sum += product.bias[n];
         const std::int64_t at = r * d.stride + n;
         write(out, d.type, at, accumulate ? sum + number(out, d.type, at) : sum);
@@ -210,8 +224,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   expect(wanted.workspace >= workspace_needed, "too little workspace for any algorithm");
   for (const std::uint32_t alignment : wanted.alignment) expect(alignment == 16, "an alignment that is not promised");
   *found = 0;
-  for (const Kind kind : {split, many_rows, unsteady, steady}) {
-    if (kind == steady && settings().unsteady) continue;
+  for (const Kind kind : {split, many_rows, unsteady, steady, other_bits, plain}) {
+    if (kind >= steady && settings().unsteady) continue;
     if (*found == most) break;
     cublasLtMatmulHeuristicResult_t& result = results[(*found)++];
     result = {};
@@ -225,7 +239,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
 cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t,
                                        cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
                                        const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulHeuristicResult_t* result) {
-  if (algorithm->data[7] != 0xabcdef || algorithm->data[0] > steady) return CUBLAS_STATUS_INVALID_VALUE;
+  if (algorithm->data[7] != 0xabcdef || algorithm->data[0] > plain) return CUBLAS_STATUS_INVALID_VALUE;
   if (!serves(held<Product>(product), held<Layout>(d))) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (algorithm->data[0] == many_rows && held<Layout>(b).columns < least_rows) return CUBLAS_STATUS_NOT_SUPPORTED;
   result->workspaceSize = workspace_needed;

@@ -72,6 +72,18 @@ Counts& counts() {
   return one;
 }
 
+namespace {
+std::chrono::steady_clock::duration& passed() {
+  static std::chrono::steady_clock::duration time{};
+  return time;
+}
+}  // namespace
+
+void pass(double milliseconds) {
+  passed() += std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+      std::chrono::duration<double, std::milli>(milliseconds));
+}
+
 void break_kernel() {
   const std::lock_guard lock(gate());
   failure() = cudaErrorIllegalAddress;
@@ -217,7 +229,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(fake::gate());
   event->stream = stream;
   event->place = stream->given + 1;
-  fake::submit(stream, [event] { event->time = std::chrono::steady_clock::now(); });
+  fake::submit(stream, [event] { event->time = std::chrono::steady_clock::now() + fake::passed(); });
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

@@ -159,6 +159,95 @@ BOOST_FIXTURE_TEST_CASE(algorithms_that_are_given_are_taken, Fake) {
   BOOST_TEST(thresher_cuda()->algorithms(*other) == chosen);
 }
 
+// Products of two shapes, and what they give.
+std::vector<float> two_products(Device& device) {
+  std::vector<float> numbers;
+  for (const std::int64_t inputs : {24, 40}) {
+    contract::Plain w(device, DType::f32, 16, inputs), x(device, DType::f32, 3, inputs), out(device, DType::f32, 3, 16);
+    w.fill([](auto r, auto c) { return 0.25 * static_cast<double>(r - c) + 0.1; });
+    x.fill([](auto r, auto c) { return 0.5 * static_cast<double>(r + c) - 0.3; });
+    const auto weight = device.pack(w.host(), DType::f32);
+    device.matmul(x.view(), *weight, {}, false, out.view());
+    device.finish();
+    device.download(out.view(), out.host());
+    for (std::int64_t r = 0; r < 3; ++r)
+      for (std::int64_t c = 0; c < 16; ++c) numbers.push_back(out.host().row<const float>(r)[c]);
+  }
+  return numbers;
+}
+
+std::string kind_of(const std::string& algorithms, const std::string& key) {
+  const std::size_t at = algorithms.find(key + " : ");
+  BOOST_REQUIRE(at != std::string::npos);
+  const std::string words = algorithms.substr(at + key.size() + 3);
+  return words.substr(0, words.find(" 0 0 0"));
+}
+
+constexpr const char* both_steps = "products 16 24 f32 f32 none\nproducts 16 40 f32 f32 none\n";
+
+BOOST_FIXTURE_TEST_CASE(a_rehearsal_names_the_steps_to_tune, Fake) {
+  const auto& cuda = *thresher_cuda();
+  BOOST_TEST(cuda.rehearse(*device, [&] { two_products(*device); }) == both_steps);
+  BOOST_TEST(cuda.algorithms(*device).find(" : ") == std::string::npos, "nothing is chosen by it");
+  cuda.tune(*device, both_steps);
+  BOOST_TEST(cuda.rehearse(*device, [&] { two_products(*device); }) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_fastest_steady_algorithm_is_taken, Fake) {
+  const auto& cuda = *thresher_cuda();
+  const std::vector<float> untuned = two_products(*device);
+  const auto tuned = cuda.make({});
+  const Tuning tuning = cuda.tune(*tuned, both_steps);
+  BOOST_TEST(kind_of(tuning.algorithms, "16 24 f32 f32 none") == "1048576 0 4");
+  BOOST_REQUIRE(tuning.steps.size() == 2u);
+  BOOST_TEST(tuning.steps[0].step == "products 16 24 f32 f32 none");
+  BOOST_TEST(tuning.steps[0].flop == 2.0 * 8192 * 16 * 24);
+  BOOST_TEST(tuning.steps[0].seconds >= 4e-3);
+  BOOST_TEST(tuning.steps[0].first_seconds >= 8e-3);
+  const std::vector<float> faster = two_products(*tuned);
+  BOOST_TEST(faster != untuned);
+  // Another rank that is told computes the same.
+  cuda.take(*device, tuning.algorithms);
+  const auto told = cuda.make({.gpu = 0, .threads = 1, .algorithms = tuning.algorithms});
+  BOOST_TEST(two_products(*told) == faster, boost::test_tools::per_element());
+  const std::int64_t before = fake::counts().suggestions;
+  two_products(*told);
+  BOOST_TEST(fake::counts().suggestions == before);
+}
+
+BOOST_FIXTURE_TEST_CASE(other_bits_have_to_be_worth_it, Fake) {
+  fake::settings().milliseconds = "1 1 1 60 50 51";
+  const Tuning tuning = thresher_cuda()->tune(*device, both_steps);
+  BOOST_TEST(kind_of(tuning.algorithms, "16 40 f32 f32 none") == "1048576 0 5");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_first_may_be_the_fastest, Fake) {
+  fake::settings().milliseconds = "1 1 1 20 40 60";
+  const Tuning tuning = thresher_cuda()->tune(*device, both_steps);
+  BOOST_TEST(kind_of(tuning.algorithms, "16 40 f32 f32 none") == "1048576 0 3");
+  BOOST_TEST(tuning.steps[0].seconds == tuning.steps[0].first_seconds);
+}
+
+BOOST_FIXTURE_TEST_CASE(without_a_steady_algorithm_slabs_are_tuned, Unsteady) {
+  const Tuning tuning = thresher_cuda()->tune(*device, both_steps);
+  BOOST_TEST(kind_of(tuning.algorithms, "16 40 f32 f32 none") == "1048576 1 2");
+  contract::check_matmul(*device);
+}
+
+BOOST_FIXTURE_TEST_CASE(tuned_steps_pass_the_contract, Fake) {
+  const auto tuned = thresher_cuda()->make({.gpu = 0, .threads = 1, .algorithms = {}, .tune = true});
+  contract::check_matmul(*tuned);
+}
+
+BOOST_FIXTURE_TEST_CASE(tuning_makes_do_with_less_memory, Fake) {
+  const std::int64_t weight = 4 * 512 * 512, rows = 4 * 2 * 512;  // bytes of the weight; of a row of x and out
+  fake::settings().memory = fake::counts().bytes + weight + 2100 * rows;
+  const Tuning tuning = thresher_cuda()->tune(*device, "products 512 512 f32 f32 none\n");
+  BOOST_TEST(tuning.steps[0].flop == 2.0 * 2048 * 512 * 512);
+  fake::settings().memory = fake::counts().bytes + weight;
+  BOOST_CHECK_THROW(thresher_cuda()->tune(*device, "products 512 504 f32 f32 none\n"), base::Error);
+}
+
 BOOST_FIXTURE_TEST_CASE(large_tensors_are_copied_piece_by_piece, Fake) {
   contract::Plain there(*device, DType::i32, 3, 5 << 20), back(*device, DType::i32, 3, 5 << 20);
   there.fill([](auto r, auto c) { return r * 7 + c; });

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "device/cuda/kernels/kernels.h"
@@ -60,11 +61,13 @@ CudaDevice::CudaDevice(const CudaOptions& options, const Gpu& gpu)
       one_by_one_(std::getenv("THRESHER_CUDA_WAIT") != nullptr),
       stream_(stream_on(options.gpu)),
       copies_(stream_.raw()),
-      products_(options.gpu, stream_.raw(), gpu.name + ", " + isa_),
+      algorithms_(isa_),
+      products_(options.gpu, stream_.raw(), algorithms_),
       matmul_(options.gpu, stream_.raw(), products_),
       score_(options.gpu, stream_.raw(), products_, timeline_),
       slots_(options.gpu, stream_.raw(), timeline_) {
-  if (!options.algorithms.empty()) products_.algorithms().merge(options.algorithms);
+  algorithms_.merge(options.algorithms);
+  if (options.tune) products_.on_unknown(Products::Unknown::tune);
 }
 
 CudaDevice::~CudaDevice() {
@@ -255,6 +258,35 @@ void CudaDevice::time(double& seconds, const std::function<void()>& body) {
   const std::size_t stretch = timeline_.begin(stream_.raw());
   body();
   timeline_.end(stretch, stream_.raw(), seconds);
+}
+
+std::string CudaDevice::rehearse(const std::function<void()>& body) {
+  products_.on_unknown(Products::Unknown::note);
+  body();
+  finish();
+  std::string steps;
+  for (const ProductKey& key : products_.noted()) steps += fmt::format("{} {}\n", products_section, text_of(key));
+  products_.on_unknown(Products::Unknown::choose);
+  return steps;
+}
+
+Tuning CudaDevice::tune(std::string_view steps) {
+  const Range range = step("tune");
+  const auto start = std::chrono::steady_clock::now();
+  Algorithms fresh(isa_);
+  Tuning tuning;
+  for (std::size_t end = 0; !steps.empty(); steps.remove_prefix(end + 1)) {
+    end = steps.find('\n');
+    const std::string_view line = steps.substr(0, end), section = line.substr(0, line.find(' '));
+    const auto key = read_product_key(line.substr(std::min(line.size(), section.size() + 1)));
+    expect(end != std::string_view::npos && section == products_section && key, "steps to tune");
+    const TunedProduct product = products_.tune(*key);
+    fresh.add(products_section, text_of(*key), text_of(product.choice));
+    tuning.steps.push_back({std::string(line), product.seconds, product.first_seconds, product.flop});
+  }
+  tuning.algorithms = fresh.text();
+  tuning.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return tuning;
 }
 
 double CudaDevice::measure_peak(DType dtype, double seconds) {

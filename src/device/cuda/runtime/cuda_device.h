@@ -56,7 +56,11 @@ class CudaDevice : public Device {
   void time(double& seconds, const std::function<void()>& body) override;
   double measure_peak(DType dtype, double seconds) override;
 
-  std::string algorithms() { return products_.algorithms().text(); }
+  // See thresher/device/cuda.h.
+  std::string algorithms() const { return algorithms_.text(); }
+  std::string rehearse(const std::function<void()>& body);
+  Tuning tune(std::string_view steps);
+  void take_algorithms(std::string_view text) { algorithms_.merge(text); }
 
  private:
   // Any thread may call, and CUDA remembers the GPU by thread. `name` appears in the message where the step fails
@@ -74,6 +78,7 @@ class CudaDevice : public Device {
   StreamHandle stream_;
   Copies copies_;
   Timeline timeline_;
+  Algorithms algorithms_;
   Products products_;
   Matmul matmul_;
   Score score_;

@@ -77,13 +77,29 @@ std::unique_ptr<Device> make(const CudaOptions& options) {
   return std::make_unique<CudaDevice>(options, gpu);
 }
 
-std::string algorithms(Device& device) {
+CudaDevice& cuda_device(Device& device) {
   auto* const known = dynamic_cast<CudaDevice*>(&device);
   if (!known) base::fail(base::Exit::internal, "algorithms are asked of a device that is no CUDA device");
-  return known->algorithms();
+  return *known;
 }
 
-constexpr Entry table{THRESHER_CUDA_INTERFACE, list, make, algorithms};
+std::string algorithms(Device& device) {
+  return cuda_device(device).algorithms();
+}
+
+std::string rehearse_on(Device& device, const std::function<void()>& body) {
+  return cuda_device(device).rehearse(body);
+}
+
+Tuning tune_on(Device& device, std::string_view steps) {
+  return cuda_device(device).tune(steps);
+}
+
+void take(Device& device, std::string_view algorithms) {
+  cuda_device(device).take_algorithms(algorithms);
+}
+
+constexpr Entry table{THRESHER_CUDA_INTERFACE, list, make, algorithms, rehearse_on, tune_on, take};
 
 }  // namespace
 }  // namespace thresher::device::cuda
