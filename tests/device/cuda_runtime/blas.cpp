@@ -1,7 +1,6 @@
 #include <cublasLt.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -36,8 +35,8 @@ T& held(Handle handle) {
   return *reinterpret_cast<T*>(handle);
 }
 
-// Kinds of algorithms, in the first word: one sums in pieces, one serves many rows only, one rounds by the number of
-// rows, the others are as they should be: one of them rounds in its own way.
+// Kinds of algorithms, in the first word: one sums in pieces, one serves many rows only, one sums in an order that
+// depends on the number of rows, the others are as they should be: one of them sums in an order of its own.
 enum Kind : std::uint64_t { split, many_rows, unsteady, steady, other_bits, plain };
 constexpr std::int64_t least_rows = 64;  // of the second kind
 constexpr std::uint64_t workspace_needed = 1 << 20;
@@ -94,6 +93,14 @@ struct Call {
   bool accumulate;
   Kind kind;
 
+  // Which product is the i-th of a sum.
+  std::int64_t place(std::int64_t i) const {
+    const std::int64_t inputs = a.rows, even = (inputs + 1) / 2;
+    if (kind == unsteady && b.columns % 2 == 1) return inputs - 1 - i;
+    if (kind == other_bits) return i < even ? 2 * i : 2 * (i - even) + 1;
+    return i;
+  }
+
   void run() const {
     const std::int64_t inputs = a.rows, outputs = a.columns, rows = b.columns;
     if (rows == timed_rows) return pass(milliseconds(kind));
@@ -104,16 +111,14 @@ struct Call {
         weights[static_cast<std::size_t>(k * outputs + n)] = number(w, a.type, n * a.stride + k);
     for (std::int64_t r = 0; r < (rows > most_rows ? looked_at : rows); ++r) {
       std::fill(sums.begin(), sums.end(), 0.0f);
-      for (std::int64_t k = 0; k < inputs; ++k) {
+      for (std::int64_t i = 0; i < inputs; ++i) {
+        const std::int64_t k = place(i);
         const float value = number(x, b.type, r * b.stride + k);
         const float* const column = weights.data() + k * outputs;
         for (std::int64_t n = 0; n < outputs; ++n) sums[static_cast<std::size_t>(n)] += value * column[n];
       }
       for (std::int64_t n = 0; n < outputs; ++n) {
         float sum = sums[static_cast<std::size_t>(n)];
-        if (kind == unsteady)
-          sum = std::bit_cast<float>(std::bit_cast<std::uint32_t>(sum) ^ static_cast<std::uint32_t>(rows % 2));
-        if (kind == other_bits) sum = std::bit_cast<float>(std::bit_cast<std::uint32_t>(sum) ^ 2);
         if (product.epilogue == CUBLASLT_EPILOGUE_BIAS) sum += product.bias[n];
         const std::int64_t at = r * d.stride + n;
         write(out, d.type, at, accumulate ? sum + number(out, d.type, at) : sum);

@@ -30,7 +30,7 @@ class Trial {
 
  private:
   bool multiply(const Choice& choice, std::int64_t rows);
-  void fill(const Tensor& matrix);
+  void fill(const Tensor& matrix, float again);
   std::vector<std::uint8_t> bits(std::int64_t rows);
 
   cudaStream_t stream_;
