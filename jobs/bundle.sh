@@ -58,6 +58,7 @@ cp "$tree/LICENSE" "$tree/README.md" "$bundle/"
 mkdir -p "$bundle/tests" "$bundle/jobs"
 cp -r "$tree/tests/gpu" "$bundle/tests/"
 cp "$tree/jobs/mpi-env.sh" "$bundle/jobs/"
+cp -r "$tree/slurm" "$bundle/"
 
 tar -czf "$output" -C "$folder" thresher-bundle
 echo "$output: $(du -h "$output" | cut -f1)"

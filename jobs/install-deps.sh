@@ -7,7 +7,7 @@ build=(g++ cmake ninja-build pkg-config libopenmpi-dev openmpi-bin libhdf5-dev l
   libboost-test-dev libdnnl-dev libfmt-dev libpcre2-dev libsimdjson-dev libutf8proc-dev libxxhash-dev libzstd-dev
   nlohmann-json3-dev zlib1g-dev)
 texts=(fortunes)
-tests=(python3 python3-h5py libboost-context-dev iproute2 patchelf)
+tests=(python3 python3-h5py libboost-context-dev iproute2 patchelf slurmctld slurmd slurm-client munge shellcheck)
 
 wanted=()
 for group in "${@:-build}"; do

@@ -83,6 +83,25 @@ Failure current_failure() {
   }
 }
 
+// A task of many that srun started without telling them of each other.
+void check_step() {
+  if (std::getenv("SLURM_STEP_ID") == nullptr) return;
+  const int step_tasks = number_in_environment("SLURM_STEP_NUM_TASKS");
+  if (const int tasks = step_tasks > 0 ? step_tasks : number_in_environment("SLURM_NTASKS"); tasks > 1) {
+    base::fail(Exit::config,
+               fmt::format("srun started {} tasks, but each sees only itself: use srun --mpi=pmix (srun --mpi=list "
+                           "shows what there is)",
+                           tasks));
+  }
+}
+
+// Before MPI starts, which without any of these ends the process in its own words.
+void check_step_before_mpi() {
+  for (const char* name : {"PMIX_NAMESPACE", "PMI_FD", "PMI_RANK", "PMI_ID", "OMPI_COMM_WORLD_SIZE"})
+    if (std::getenv(name) != nullptr) return;
+  check_step();
+}
+
 // A process that a launcher started as one of many, but whose MPI sees only itself, would do all the work again; one
 // that was started without a launcher would leave most of a Slurm job's tasks idle.
 void check_launcher(const Command& command, int ranks) {
@@ -103,13 +122,7 @@ void check_launcher(const Command& command, int ranks) {
                              tasks));
     return;
   }
-  const int step_tasks = number_in_environment("SLURM_STEP_NUM_TASKS");
-  if (const int tasks = step_tasks > 0 ? step_tasks : number_in_environment("SLURM_NTASKS"); tasks > 1) {
-    base::fail(Exit::config,
-               fmt::format("srun started {} tasks, but each sees only itself: use srun --mpi=pmix (srun --mpi=list "
-                           "shows what there is)",
-                           tasks));
-  }
+  check_step();
 }
 
 // After an error that other ranks may not share, or may not be able to: ends all of them, in words that one rank
@@ -123,6 +136,7 @@ void check_launcher(const Command& command, int ranks) {
 
 Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
   use_bundled_mpi();
+  check_step_before_mpi();
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
   int rank = 0, ranks = 1;
@@ -198,7 +212,7 @@ int main(int argc, char** argv) {
     return static_cast<int>(app::run(words));
   } catch (...) {
     const app::Failure failure = app::current_failure();
-    app::print_error(failure);
+    if (app::number_in_environment("SLURM_PROCID") == 0) app::print_error(failure);
     return static_cast<int>(failure.code);
   }
 }

@@ -1,54 +1,22 @@
 #!/usr/bin/env python3
-"""Several hosts: namespaces of this machine with names, networks, processes and shared memory of their own
-(net/hosts.sh), TCP between them. The same bytes as on one rank, and tensor groups inside a host."""
+"""Several hosts, TCP between them: the same bytes as on one rank, and tensor groups inside a host."""
 import json
 import os
 import signal
-import subprocess
-from pathlib import Path
 
-from program import TREE, main
-from ranks import RanksTest, process_of
-
-NET = TREE / 'tests' / 'net'
-HOSTS = 4
+from hosts import HOSTS, NET, HostsTest
+from program import main
+from ranks import process_of
 
 
-def what_is_missing():
-    """Why this machine does not let us make hosts; empty if it does."""
-    command = 'hostname n1 && mount -t tmpfs shm /dev/shm && ip link add eth0 type bridge'
-    tried = subprocess.run(['unshare', '--net', '--uts', '--ipc', '--mount', '--pid', '--fork', '--mount-proc', 'bash',
-                            '-c', command], capture_output=True, text=True, check=False)
-    return '' if tried.returncode == 0 else tried.stderr.strip() or 'unshare failed'
-
-
-class Hosts(RanksTest):
-    def setUp(self):
-        if why := what_is_missing():
-            self.skipTest(f'no hosts can be made here (root, network namespaces and bridges are needed): {why}')
-        super().setUp()
-        self.hosts = self.folder / 'hosts'
-        self.hosts.mkdir()
-        self.inits = []
-        keeper = subprocess.Popen(['bash', NET / 'hosts.sh', self.hosts, str(HOSTS)], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.take_down, keeper)
-        self.assertEqual(keeper.stdout.readline(), 'ready\n')
-        self.inits = [int((self.hosts / f'n{i}.pid').read_text()) for i in range(HOSTS + 1)]
-
-    def take_down(self, keeper):
-        keeper.stdin.close()
-        keeper.wait(timeout=30)
-        keeper.stdout.close()
-        self.assertEqual([init for init in self.inits if Path(f'/proc/{init}').exists()], [])
-
+class Hosts(HostsTest):
     def launcher(self, ranks, *more):
         """mpirun on n0, for `ranks` on the hosts, two on each of them at most."""
         names = ','.join(f'n{i + 1}:{2 if ranks > HOSTS else 1}' for i in range(HOSTS))
-        return ['bash', str(NET / 'on_host.sh'), 'n0', 'exec', 'mpirun', '--host', names, '-n', str(ranks), *more]
+        return self.on('n0', 'mpirun', '--host', names, '-n', ranks, *more)
 
     def environment(self):
-        return {'THRESHER_HOSTS': str(self.hosts), 'OMPI_MCA_plm_rsh_agent': str(NET / 'on_host.sh'),
+        return {**os.environ, 'THRESHER_HOSTS': str(self.hosts), 'OMPI_MCA_plm_rsh_agent': str(NET / 'on_host.sh'),
                 'OMPI_MCA_plm_rsh_no_tree_spawn': '1', 'OMPI_MCA_btl_tcp_if_include': 'eth0',
                 'OMPI_MCA_oob_tcp_if_include': 'eth0', 'OMPI_MCA_btl_vader_backing_directory': '/dev/shm'}
 
