@@ -122,20 +122,26 @@ class Slurm(HostsTest):
         self.assertEqual(self.finish(job)['JobState'], 'COMPLETED', self.printed())
         self.assert_results(run)
 
-    def test_lost_node(self):
-        """The second node, then the one that the batch script runs on, which Slurm itself has to notice."""
-        for launcher, place in (('mpirun', 1), ('srun', 1), ('srun', 0)):
-            with self.subTest(f'{launcher}, node {place} of 2'):
-                run = self.folder / f'{launcher}-{place}'
-                job = self.submit('cpu.sbatch', *self.job(run), options=['-N2'], THRESHER_LAUNCHER=launcher)
-                self.until_parts(run, 3)
-                nodes = self.client('scontrol', 'show', 'hostnames', self.fields(job)[0]['NodeList']).stdout.split()
-                lost = nodes[place]
-                os.kill(self.init_of(lost), signal.SIGKILL)
-                end = self.finish(job)
-                self.assertEqual((end['JobState'], end['Restarts']), ('COMPLETED', '1'), self.printed())
-                self.assertNotIn(lost, end['NodeList'])
-                self.assert_results(run)
+    def lose_a_node(self, launcher, place):
+        """The job goes on without the node that stands at `place` of its two."""
+        run = self.folder / 'run'
+        job = self.submit('cpu.sbatch', *self.job(run), options=['-N2'], THRESHER_LAUNCHER=launcher)
+        self.until_parts(run, 3)
+        nodes = self.client('scontrol', 'show', 'hostnames', self.fields(job)[0]['NodeList']).stdout.split()
+        os.kill(self.init_of(nodes[place]), signal.SIGKILL)
+        end = self.finish(job)
+        self.assertEqual((end['JobState'], end['Restarts']), ('COMPLETED', '1'), self.printed())
+        self.assertNotIn(nodes[place], end['NodeList'])
+        self.assert_results(run)
+
+    def test_lost_node_of_mpirun(self):
+        self.lose_a_node('mpirun', 1)
+
+    def test_lost_node_of_srun(self):
+        self.lose_a_node('srun', 1)
+
+    def test_lost_node_of_the_batch_script(self):
+        self.lose_a_node('srun', 0)
 
     def test_array(self):
         runs = self.folder / 'runs'
