@@ -99,6 +99,11 @@ class GpuCheck(ProgramTest):
         wrong = {name for name, outcome in self.outcomes(found).items() if outcome == 'wrong'}
         self.assertEqual(wrong, {'same_cuda-f32_cuda-f32-small', 'same_cuda-bf16_cuda-bf16-small'}, text)
 
+    def test_layouts(self):
+        text, found = self.check(0, 'layouts', THRESHER_GPU_DOCUMENTS='2')
+        self.assertEqual({self.outcomes(found)[f'same_cuda-bf16_cuda-bf16-{layout}'] for layout in ('dp=2', 'pp=2')},
+                         {'ok'}, text)
+
     def test_no_gpu(self):
         (self.programs / 'thresher_cuda.so').unlink()
         text, found = self.check(77, 'model')

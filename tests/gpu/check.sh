@@ -78,6 +78,7 @@ step() {
 ended() {
   local child
   for child in ${background[@]+"${background[@]}"}; do kill "$child" 2>/dev/null; done
+  wait
   report
   [ -n "${models:-}" ] && rm -rf "$models"
 }

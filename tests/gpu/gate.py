@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """gate.py THRESHER MODEL REFERENCE: are our log-probabilities right, before anything is measured?
 
-REFERENCE holds documents with Hugging Face's numbers in f32 and bf16 (peers.py, `reference`; reference.py). Ours in bf16 have to be nearer to the f32 ones than Hugging Face's bf16 is, in the mean and in the mean
-square; ours in f32 as near as f32 can be. Exits with 1 where they are not, and prints a line of JSON last.
+REFERENCE holds documents with Hugging Face's numbers in f32 and bf16 (peers.py, `reference`; reference.py). Ours in bf16
+have to be nearer to the f32 ones than Hugging Face's bf16 is, in the mean and in the mean square; ours in f32 as near as
+f32 can be. Exits with 1 where they are not, and prints a line of JSON last.
 """
 import argparse
 import json

@@ -12,11 +12,18 @@ make_models() {
     side=$!
   fi
   if wanted large && [ -n "$large" ]; then
-    "$thresher" bench --shape "$large" --make-model "$models/$large.new" >"$output/make_large.log" 2>&1 &&
-      mv "$models/$large.new" "$models/$large" &
+    make_large &
     background+=($!)
     making=$!
   fi
+}
+
+make_large() {
+  "$thresher" bench --shape "$large" --make-model "$models/$large.new" >"$output/make_large.log" 2>&1 &
+  local child=$!
+  # shellcheck disable=SC2064
+  trap "kill $child" TERM
+  wait $child && mv "$models/$large.new" "$models/$large"
 }
 
 # Every step against double precision, odd shapes, poisoned outputs, the same bits in any company. A case each: one that
@@ -59,6 +66,9 @@ score() { # NAME DTYPE DEVICE MORE...
     "$output/run-$name" --fresh --dtype "$dtype" --device "$device" --per-token "$@" &&
     "$thresher" export "$output/run-$name" --to jsonl --output "$output/$name.jsonl" >>"$output/score_$name.log" 2>&1
 }
+write_texts() {
+  python3 -B "$here/texts.py" "$tree" "$documents" >"$output/corpus.jsonl"
+}
 same() { # A B: the same bytes of results
   step "same_$1_$2" 20 cmp "$output/run-$1/results.h5" "$output/run-$2/results.h5"
 }
@@ -66,7 +76,7 @@ same() { # A B: the same bytes of results
 # A model from end to end: the CPU's scores against the GPU's; the same bytes in other batches, and again.
 part_model() {
   local dtype
-  python3 -B "$here/texts.py" "$tree" "$documents" >"$output/corpus.jsonl"
+  write_texts
   for dtype in f32 bf16; do
     score "cpu-$dtype" $dtype cpu
     score "cuda-$dtype" $dtype cuda
@@ -82,6 +92,10 @@ part_model() {
 # The same bytes on other layouts, two ranks on one GPU, by way of host memory.
 part_layouts() {
   local layout
+  if [ ! -f "$output/run-cuda-bf16/results.h5" ]; then
+    write_texts
+    score cuda-bf16 bf16 cuda
+  fi
   for layout in dp=2 pp=2; do
     step "score_cuda-bf16-$layout" 60 bash "$here/two_ranks.sh" "$thresher" score --model "$bundled" --corpus \
       "$output/corpus.jsonl" --output "$output/run-cuda-bf16-$layout" --fresh --dtype bf16 --device cuda --share-gpus \
@@ -125,10 +139,15 @@ part_speed() {
 
 # Side by side with PyTorch. What the process that has been preparing says is this step's outcome.
 part_peers() {
+  local time
   [ -n "${side:-}" ] || { skipped peers "no model"; return; }
-  touch "$output/go"
+  # Some of the time is for the large shape.
+  time=$(($(left) - 15))
+  if wanted large && [ -n "$large" ] && [ $time -gt 150 ]; then time=$((time - 90)); fi
+  echo $time >"$output/go.new"
+  mv "$output/go.new" "$output/go"
   # shellcheck disable=SC2016
-  step "side_by_side_$shape" $(($(left) > 120 ? $(left) - 60 : $(left))) bash -c \
+  step "side_by_side_$shape" $((time + 10)) bash -c \
     'while kill -0 "$0" 2>/dev/null; do sleep 0.2; done; cat "$1"; test -f "$2" && exit "$(cat "$2")"; exit 1' \
     "$side" "$output/side_$shape.log" "$output/side-$shape.exit"
   kill "$side" 2>/dev/null
@@ -140,7 +159,7 @@ part_peers() {
   fi
 }
 
-# The large shape by `thresher score`; side by side where there is time for that.
+# The large shape, by `thresher score`; side by side where there is time for that.
 part_large() {
   local among=()
   [ -n "$large" ] || return

@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+import streams
+
 
 def last_json(file):
     """The JSON in a file's last line, or None."""
@@ -11,17 +13,6 @@ def last_json(file):
         return json.loads(Path(file).read_text(encoding='utf-8').strip().splitlines()[-1])
     except (OSError, ValueError, IndexError):
         return None
-
-
-def idle_of(value):
-    """Numbers whose name tells that a GPU idled, wherever they are in a summary."""
-    found = {}
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if 'idle' in name and isinstance(inner, (int, float)):
-                found[name] = inner
-            found.update(idle_of(inner))
-    return found
 
 
 def gather(output):
@@ -36,7 +27,7 @@ def gather(output):
     idle = {}
     for side in found['side_by_side'].values():
         for stream, place in side.get('streams', {}).items():
-            numbers = idle_of(place['systems'].get('thresher', {}).get('summary', {}))
+            numbers = streams.numbers_named(place['systems'].get('thresher', {}).get('summary', {}), 'idle')
             if numbers:
                 idle[f'{side["shape"]} {stream}'] = numbers
     found['idle'] = idle
@@ -55,6 +46,8 @@ def table(found):
         for score in bench['score']:
             print(f'  scoring          {score["tokens_per_second"]:.0f} tokens/s, {100 * score["peak_fraction"]:.1f} % of '
                   f'peak, {100 * score["flops_per_second"] / 989e12:.1f} % of 989')
+    if found['side_by_side'] and not found['idle']:
+        print('idle: summary.json does not tell')
     for name, numbers in found['idle'].items():
         for key, value in numbers.items():
             print(f'{name}: {key} {value}')

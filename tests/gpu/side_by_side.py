@@ -25,6 +25,8 @@ import streams
 
 TOKENS = {'llama-1b': {'fixed': 409600, 'web': 400000, 'short': 250000}, 'llama-8b': {'fixed': 131072, 'web': 130000,
                                                                                     'short': 100000}}
+# How many times as fast as a peer; least share of 989 TFLOP/s and the goal beyond.
+MFU_GOALS = {('llama-1b', 'fixed'): (0.52, 0.65), ('llama-8b', 'fixed'): (0.60, 0.70)}
 GOALS = {('fixed', 'hf-compiled'): 1.3, ('web', 'hf-compiled'): 2.0}
 SPEC_PEAK = 989e12  # bf16 of an H100 or H200 SXM
 # Of the mean log-probability of a token, against a peer in bf16: both are near f32, see gate.py.
@@ -114,6 +116,8 @@ class SideBySide:
         go = self.arguments.go
         while go and not Path(go).exists() and time.monotonic() < self.until:
             time.sleep(0.1)
+        if go and Path(go).exists():
+            self.until = min(self.until, time.monotonic() + float(Path(go).read_text(encoding='utf-8')))
 
     def ours(self, stream):
         run = self.folder / f'run-{stream}'
@@ -130,9 +134,9 @@ class SideBySide:
                  'whole_seconds': whole, 'peak_gpu_bytes': watch.grown(), 'summary': summary}
         if energy is not None:
             found['whole_joules'] = self.gpu.joules() - energy  # of the whole process, load included
-        for name in ('energy_joules', 'gpu_energy_joules', 'joules'):
-            if isinstance(summary.get(name), (int, float)):
-                found['joules'] = summary[name]
+        told = [value for name, value in streams.numbers_named(summary, 'joules').items()]
+        if told:
+            found['joules'] = told[0]
         return found
 
     def measure(self, stream):
@@ -214,6 +218,12 @@ class SideBySide:
                       f'{100 * system["mfu_989"]:>5.1f} % {100 * system.get("share_of_peak", math.nan):>5.1f} % '
                       f'{system["peak_gpu_bytes"] / 2**30:>6.2f} GiB {energy:>7.2f} ({len(system["seconds"])} x '
                       f'{system["median_seconds"]:.2f} s)')
+            least = MFU_GOALS.get((self.arguments.shape, stream))
+            reached = place['systems'].get('thresher', {}).get('mfu_989')
+            if least and reached:
+                print(f'  {stream:<6} thresher reaches {100 * reached:.1f} % of 989 TFLOP/s (at least {100 * least[0]:.0f}: '
+                      f'{"met" if reached >= least[0] else "NOT MET"}; goal {100 * least[1]:.0f}: '
+                      f'{"met" if reached >= least[1] else "NOT MET"})')
             for name, ratio in place.get('times', {}).items():
                 goal = GOALS.get((stream, name)) if self.arguments.shape.startswith('llama-') else None
                 met = '' if goal is None else f' (goal {goal}: {"met" if ratio >= goal else "NOT MET"})'
@@ -237,7 +247,9 @@ class SideBySide:
                 self.measure(stream)
                 self.judge(stream)
                 self.write()
-        except (RuntimeError, OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired as error:
+            self.note(f'cut off for time: {" ".join(map(str, error.cmd[:2]))}')
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
             self.result['wrong'].append(f'{type(error).__name__}: {error}')
         finally:
             for one in self.peers:
@@ -273,7 +285,7 @@ def main():
     parser.add_argument('--seconds', type=float, default=300, help='from the start to the end')
     parser.add_argument('--prepare-seconds', type=float, default=200, help='until the peers have to be ready')
     parser.add_argument('--ready', help='file to make when everything is prepared')
-    parser.add_argument('--go', help='file to wait for before anything is measured')
+    parser.add_argument('--go', help='file to wait for before anything is measured; it holds the seconds for that')
     parser.add_argument('--peak-file', help='output of thresher bench --json')
     parser.set_defaults(peak=None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -75,3 +75,13 @@ def flops(config, lengths, scored=None):
     block = d * (hq + 2 * hk) * hd + hq * hd * d + 3 * d * f
     pairs = sum(length * (length + 1) / 2 for length in lengths)
     return 2.0 * layers * block * tokens + 2.0 * d * config['vocab_size'] * scored + 4.0 * hq * hd * layers * pairs
+
+
+def numbers_named(value, part):
+    """Numbers of a JSON object whose names hold `part`, however deep."""
+    found = {}
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        if part in name and isinstance(inner, (int, float)):
+            found[name] = inner
+        found.update(numbers_named(inner, part))
+    return found
