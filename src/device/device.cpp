@@ -3,6 +3,25 @@
 #include <chrono>
 
 namespace thresher::device {
+namespace {
+
+// Of devices that have done everything when their calls return.
+class PassedMark : public Mark {
+ public:
+  void set() override {}
+  bool passed() override { return true; }
+  void wait() override {}
+};
+
+}  // namespace
+
+Buffer Device::allocate_host(std::int64_t bytes) {
+  return tensor::host_buffer(bytes);
+}
+
+std::unique_ptr<Mark> Device::make_mark() {
+  return std::make_unique<PassedMark>();
+}
 
 void Device::time(double& seconds, const std::function<void()>& body) {
   finish();

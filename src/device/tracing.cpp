@@ -69,6 +69,14 @@ void TracingDevice::download(const Tensor& device, const Tensor& host) {
   timed("download", 0, bytes_of(device), [&] { inner_.download(device, host); });
 }
 
+void TracingDevice::queue_upload(const Tensor& host, const Tensor& device) {
+  timed("upload", 0, bytes_of(host), [&] { inner_.queue_upload(host, device); });
+}
+
+void TracingDevice::queue_download(const Tensor& device, const Tensor& host) {
+  timed("download", 0, bytes_of(device), [&] { inner_.queue_download(device, host); });
+}
+
 std::unique_ptr<Weight> TracingDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
                                             Residence residence) {
   std::unique_ptr<Weight> weight;

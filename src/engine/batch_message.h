@@ -30,6 +30,8 @@ class Sender {
 class Receiver {
  public:
   explicit Receiver(comm::Inlet& inlet) : inlet_(inlet) {}
+  // Whether `receive` would not wait for a message's beginning.
+  bool ready() { return inlet_.poll().has_value(); }
   // The next message, to be released before the one after it.
   std::span<const std::byte> receive();
   void release();

@@ -1,6 +1,8 @@
 #include "thresher/engine/stage.h"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <deque>
 #include <optional>
 #include <thread>
@@ -48,6 +50,7 @@ class ScoreInbox {
 
   void expect() { expected_.push(true); }
   void close() { expected_.close(); }
+  bool ready() const { return queue_.ready(); }
   ScoredTokens take() {
     std::optional<ScoredTokens> scores = queue_.pop();
     if (!scores) base::fail(base::Exit::internal, "scores asked for that no batch has");
@@ -74,12 +77,43 @@ class ScoreInbox {
   std::thread thread_;
 };
 
+// A batch in the transformer.
+struct Flight {
+  PackedBatch batch;     // for the message to the next stage, where that is not begun
+  std::span<float> out;  // the residual stream behind this part
+};
+
+constexpr auto nap = std::chrono::microseconds(20);
+
+// What copies of the residual stream need while batches are under way on a device with memory of its own.
+class Staging {
+ public:
+  explicit Staging(device::Device& device) : device_(device) {}
+  // For the next batch; the memory of the one before the last is used again.
+  std::span<float> next(std::size_t floats) {
+    device::Buffer& buffer = buffers_[turn_++ % buffers_.size()];
+    const auto bytes = static_cast<std::int64_t>(floats * sizeof(float));
+    if (buffer.bytes() < bytes) buffer = device_.allocate_host(bytes);
+    return {static_cast<float*>(buffer.data()), floats};
+  }
+
+ private:
+  device::Device& device_;
+  std::array<device::Buffer, 2> buffers_;
+  std::size_t turn_ = 0;
+};
+
 }  // namespace
 
 // Which pipes there are depends on the place; those that are not there stay empty.
 struct Stage::Links {
-  Links(const comm::Grid& grid, const StageOptions& options, std::int64_t width)
-      : place(grid.place()), stages(grid.layout().stages), room(static_cast<std::size_t>(2 * stages)), finished(room) {
+  Links(const comm::Grid& grid, const StageOptions& options, const model::Transformer& transformer)
+      : place(grid.place()),
+        stages(grid.layout().stages),
+        room(static_cast<std::size_t>(2 * stages)),
+        in(transformer.device()),
+        out(transformer.device()) {
+    const std::int64_t width = transformer.config().hidden;
     comm::Comm& ranks = grid.replica();
     const int shards = grid.layout().shards, last = (stages - 1) * shards;
     const std::size_t with_hidden = batch_bytes(options.tokens_per_batch, width),
@@ -97,55 +131,111 @@ struct Stage::Links {
 
   const comm::Place place;
   const int stages;
-  const std::size_t room;                     // batches under way
-  std::optional<In> before;                   // the stage before, or the leader
-  std::optional<Out> after;                   // the stage after
-  std::deque<Out> helpers;                    // from the leader to the other shards of its stage
-  std::optional<Out> back;                    // from the last stage to the leader
-  std::optional<ScoreInbox> inbox;            // at the leader
-  base::BoundedQueue<ScoredTokens> finished;  // at a leader that scores itself
+  const std::size_t room;           // batches under way
+  std::optional<In> before;         // the stage before, or the leader
+  std::optional<Out> after;         // the stage after
+  std::deque<Out> helpers;          // from the leader to the other shards of its stage
+  std::optional<Out> back;          // from the last stage to the leader
+  std::optional<ScoreInbox> inbox;  // at the leader
+  Staging in, out;
+  std::deque<Flight> flights;
 };
 
 Stage::Stage(model::Transformer& transformer, const comm::Grid& grid, const StageOptions& options,
              base::Activity& activity)
-    : transformer_(transformer),
-      activity_(activity),
-      links_(std::make_unique<Links>(grid, options, transformer.config().hidden)) {}
+    : transformer_(transformer), activity_(activity), links_(std::make_unique<Links>(grid, options, transformer)) {}
 
-Stage::~Stage() = default;
+// The device may still be copying to memory that ends here.
+Stage::~Stage() {
+  try {
+    transformer_.device().finish();
+  } catch (const base::Error&) {
+    // Whoever wants the scores has asked for them.
+  }
+}
 
 bool Stage::leads() const {
   return links_->leads();
 }
 
 bool Stage::full() const {
-  return under_way_ >= static_cast<std::int64_t>(links_->stages == 1 ? 1 : links_->room);
+  return under_way_ >= (links_->stages == 1 ? transformer_.room() : static_cast<std::int64_t>(links_->room));
 }
 
-// This rank's blocks, and the result to whom it concerns.
-void Stage::run(const PackedBatch& batch, std::span<const float> in) {
+// This rank's blocks. Where the device is the host, the residual stream is read and written where messages lie, and the
+// batch goes on at once; else it is copied on the device's queue, and the batch goes on when that has come there.
+void Stage::begin(const PackedBatch& batch, std::span<const float> in) {
+  if (transformer_.full()) hand_on();
   std::int32_t longest = 0;
   for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
     longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
   transformer_.grow(longest);
   const std::int64_t width = transformer_.config().hidden;
-  std::span<float> out;
-  if (links_->after) {
-    const base::During during(activity_, Doing::waiting, "waiting for room in the next stage");
-    out = write_batch(batch, width, links_->after->sender.begin(batch_bytes(batch, width)));
+  const std::size_t floats = batch.ids.size() * static_cast<std::size_t>(width);
+  const bool at_once = transformer_.room() == 1;
+  device::Device& device = transformer_.device();
+  Flight flight;
+  if (links_->after && at_once) {
+    flight.out = open(batch);
+  } else if (links_->after) {
+    flight = {batch, links_->out.next(floats)};
   }
+  const auto host = [](std::span<const float> values, const tensor::Tensor& residual) {
+    return tensor::matrix(const_cast<float*>(values.data()), residual.dtype, residual.rows, residual.columns);
+  };
+  const model::Boundary boundary{
+      .fill =
+          [&](const tensor::Tensor& residual) {
+            if (at_once) return device.upload(host(in, residual), residual);
+            const std::span<float> staged = links_->in.next(floats);
+            std::copy(in.begin(), in.end(), staged.begin());
+            device.queue_upload(host(staged, residual), residual);
+          },
+      .pass_on = [&](const tensor::Tensor& residual) { device.queue_download(residual, host(flight.out, residual)); }};
   {
     const base::Stopwatch watch;
     const base::During during(activity_, Doing::computing, "computing a batch");
-    transformer_.run(batch, in, out, scores_);
+    transformer_.begin(batch, boundary);
     times_.computing += watch.seconds();
     ++times_.batches;
   }
-  if (links_->after) links_->after->sender.send();
+  links_->flights.push_back(std::move(flight));
+  if (at_once && links_->stages > 1) hand_on();
+}
+
+std::span<float> Stage::open(const PackedBatch& batch) {
+  const base::During during(activity_, Doing::waiting, "waiting for room in the next stage");
+  const std::int64_t width = transformer_.config().hidden;
+  return write_batch(batch, width, links_->after->sender.begin(batch_bytes(batch, width)));
+}
+
+// The oldest batch of this stage's, to whom it concerns.
+void Stage::hand_on() {
+  {
+    const base::Stopwatch watch;
+    const base::During during(activity_, Doing::computing, "computing a batch");
+    transformer_.take(scores_);
+    times_.computing += watch.seconds();
+  }
+  const Flight flight = std::move(links_->flights.front());
+  links_->flights.pop_front();
+  if (links_->after) {
+    if (!flight.batch.ids.empty()) std::copy(flight.out.begin(), flight.out.end(), open(flight.batch).begin());
+    links_->after->sender.send();
+  }
   if (!links_->back) return;
   const base::During during(activity_, Doing::waiting, "waiting for the leader to take scores");
   write_scores(scores_, links_->back->sender.begin(scores_bytes(scores_)));
   links_->back->sender.send();
+}
+
+// While others are waited for too. The device computes meanwhile.
+void Stage::hand_on_if_done() {
+  if (transformer_.done()) return hand_on();
+  const base::During during(activity_, Doing::computing, "computing a batch");
+  const base::Stopwatch watch;
+  std::this_thread::sleep_for(nap);
+  times_.computing += watch.seconds();
 }
 
 void Stage::submit(const PackedBatch& batch) {
@@ -155,16 +245,24 @@ void Stage::submit(const PackedBatch& batch) {
   }
   ++under_way_;
   if (links_->inbox) links_->inbox->expect();
-  run(batch, {});
-  if (!links_->inbox) links_->finished.push(std::exchange(scores_, {}));
+  begin(batch, {});
 }
 
 void Stage::take(ScoredTokens& scores) {
+  --under_way_;
+  if (!links_->inbox) {
+    hand_on();
+    return std::swap(scores, scores_);
+  }
+  while (!links_->flights.empty() && !links_->inbox->ready()) hand_on_if_done();
   const base::During during(activity_, Doing::waiting, "waiting for scores of the last stage");
   const base::Stopwatch watch;
-  scores = links_->inbox ? links_->inbox->take() : std::move(*links_->finished.pop());
+  scores = links_->inbox->take();
   times_.waiting_before += watch.seconds();
-  --under_way_;
+}
+
+void Stage::settle() {
+  while (links_->inbox && !links_->flights.empty()) hand_on();
 }
 
 void Stage::close() {
@@ -185,16 +283,18 @@ void Stage::close() {
 void Stage::follow() {
   PackedBatch batch;
   for (;;) {
+    while (!links_->flights.empty() && !links_->before->receiver.ready()) hand_on_if_done();
     std::span<const float> in;
     {
       const base::During during(activity_, Doing::waiting, "waiting for the stage before");
       in = read_batch(links_->before->receiver.receive(), batch);
     }
     if (batch.ids.empty()) break;
-    run(batch, in);
+    begin(batch, in);
     links_->before->receiver.release();
   }
   links_->before->receiver.release();
+  while (!links_->flights.empty()) hand_on();
   close();
   if (links_->back) links_->back->pipe->flush();
 }

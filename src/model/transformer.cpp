@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <optional>
+#include <utility>
 
 #include "model/rope.h"
 #include "model/weights.h"
@@ -16,15 +18,39 @@ using tensor::Arena;
 using tensor::DType;
 using tensor::Tensor;
 
-// What goes up with a batch and comes down after it.
-struct Exchange {
+// The numbers that go up with a batch, one after another in some memory; i32.
+struct Inputs {
   Tensor ids, starts, rope_rows, scored_rows, targets;
 };
 
-template <class T>
-Tensor host_row(const std::vector<T>& values, DType dtype) {
-  return tensor::row_vector(const_cast<T*>(values.data()), dtype, static_cast<std::int64_t>(values.size()));
+Inputs take_inputs(Arena& arena, const PackedBatch& batch) {
+  const auto take = [&](const std::vector<std::int32_t>& values) {
+    return arena.take(DType::i32, 1, static_cast<std::int64_t>(values.size()));
+  };
+  return {take(batch.ids), take(batch.starts), take(batch.ids), take(batch.scored_rows), take(batch.targets)};
 }
+
+std::int64_t input_bytes(const Capacity& capacity) {
+  return 4 * Arena::bytes_of(DType::i32, 1, capacity.tokens) + Arena::bytes_of(DType::i32, 1, capacity.tokens + 1);
+}
+
+void write(const std::vector<std::int32_t>& values, const Tensor& to) {
+  std::copy(values.begin(), values.end(), to.as<std::int32_t>());
+}
+
+// What a batch holds while it is under way.
+struct Slot {
+  Slot(device::Device& device, const Capacity& capacity)
+      : inputs(device.allocate_host(input_bytes(capacity))), mark(device.make_mark()) {}
+
+  Arena inputs;                    // on the host
+  device::Buffer hidden;           // of the rows to be scored, where the next batch begins before this one is taken
+  std::optional<Scoring> scoring;  // of a part that scores
+  bool asks = false;               // there are rows to be scored
+  bool settled = false;            // `scores` are there
+  ScoredTokens scores;
+  std::unique_ptr<device::Mark> mark;  // behind the batch
+};
 
 StageOptions with_part(StageOptions options, const ModelConfig& config) {
   if (!options.part) options.part = whole(config);
@@ -46,6 +72,8 @@ struct Transformer::Parts {
   std::int64_t arena_bytes = 0;
   Arena arena{device::Buffer()};
   std::vector<std::int32_t> rope_rows;  // on the host, grown once
+  std::deque<Slot> slots;               // used in turn
+  std::size_t oldest = 0, under_way = 0;
 
   Parts(device::Device& on, base::FileSystem& files, const base::Path& directory, const ModelConfig& model,
         const StageOptions& wanted)
@@ -65,15 +93,29 @@ struct Transformer::Parts {
   void make_room() {
     const Capacity& capacity = options.capacity;
     rope.emplace(device, config, capacity);
-    arena_bytes = activation_bytes(config, *options.part, options.dtype, capacity);
+    const std::int64_t rows =
+        room() > 1 && scores(*options.part, config) ? Head::rows_bytes(config, options.dtype, capacity) : 0;
+    arena_bytes = activation_bytes(config, *options.part, options.dtype, capacity, room());
+    slots.clear();
     arena = Arena(device::Buffer());  // the old one goes before the new one comes
-    arena = Arena(device.allocate(arena_bytes));
+    arena = Arena(device.allocate(arena_bytes - room() * rows));
+    for (int i = 0; i < room(); ++i) {
+      Slot& slot = slots.emplace_back(device, capacity);
+      if (rows > 0) slot.hidden = device.allocate(rows);
+      if (scores(*options.part, config)) slot.scoring.emplace(device, tensor, weights.head, capacity);
+    }
     rope_rows.reserve(static_cast<std::size_t>(capacity.tokens));
     device.reserve(capacity.tokens, capacity.tokens, capacity.top_k);
   }
 
+  int room() const { return device.host_memory() ? 1 : 2; }
+  Slot& slot_of(std::size_t batch) { return slots[(oldest + batch) % slots.size()]; }
+
   void check(const PackedBatch& batch) const;
-  Exchange upload(const PackedBatch& batch);
+  Inputs upload(const PackedBatch& batch, const Inputs& host);
+  Pass pass_of(const PackedBatch& batch, const Inputs& inputs);
+  void ask(const Pass& pass, const Tensor& residual, const Inputs& inputs, const Tensor& host_targets, Slot& slot);
+  void settle(Slot& slot);
 };
 
 void Transformer::Parts::check(const PackedBatch& batch) const {
@@ -103,73 +145,148 @@ void Transformer::Parts::check(const PackedBatch& batch) const {
                                id, config.vocabulary));
 }
 
-Exchange Transformer::Parts::upload(const PackedBatch& batch) {
-  const auto place = [&](const std::vector<std::int32_t>& values) {
-    const Tensor host = host_row(values, DType::i32), there = arena.take(DType::i32, 1, host.columns);
-    device.upload(host, there);
-    return there;
-  };
+// In one copy: both sides are laid out alike.
+Inputs Transformer::Parts::upload(const PackedBatch& batch, const Inputs& host) {
   rope->assign(batch.starts, rope_rows);
-  return {place(batch.ids), place(batch.starts), place(rope_rows), place(batch.scored_rows), place(batch.targets)};
+  write(batch.ids, host.ids);
+  write(batch.starts, host.starts);
+  write(rope_rows, host.rope_rows);
+  write(batch.scored_rows, host.scored_rows);
+  write(batch.targets, host.targets);
+  arena.reset();
+  const Inputs inputs = take_inputs(arena, batch);
+  const std::int64_t numbers = arena.mark() / tensor::size_of(DType::i32);
+  device.queue_upload(tensor::row_vector(host.ids.data, DType::i32, numbers),
+                      tensor::row_vector(inputs.ids.data, DType::i32, numbers));
+  return inputs;
+}
+
+Pass Transformer::Parts::pass_of(const PackedBatch& batch, const Inputs& inputs) {
+  std::int32_t longest = 0;
+  for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
+    longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
+  return {.device = device,
+          .arena = arena,
+          .tensor = tensor,
+          .reducing = reducing,
+          .dtype = options.dtype,
+          .tokens = static_cast<std::int64_t>(batch.ids.size()),
+          .sequences = {inputs.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest, batch.starts},
+          .rope = {.rows = inputs.rope_rows,
+                   .cos = rope->cos(),
+                   .sin = rope->sin(),
+                   .head_size = config.head_size,
+                   .gain = {},
+                   .epsilon = config.norm_epsilon},
+          .norm_epsilon = config.norm_epsilon};
+}
+
+void Transformer::Parts::ask(const Pass& pass, const Tensor& residual, const Inputs& inputs, const Tensor& host_targets,
+                             Slot& slot) {
+  const std::int64_t rows = inputs.targets.columns;
+  slot.scoring->begin(
+      pass, {.residual = residual,
+             .rows = inputs.scored_rows,
+             .targets = inputs.targets,
+             .host_targets = host_targets,
+             .hidden = slot.hidden.data() ? tensor::matrix(slot.hidden.data(), pass.dtype, rows, residual.columns)
+                                          : arena.take(pass.dtype, rows, residual.columns),
+             .top_k = options.capacity.top_k});
+}
+
+void Transformer::Parts::settle(Slot& slot) {
+  if (slot.settled) return;
+  slot.mark->wait();
+  if (slot.asks) {
+    slot.scoring->finish(slot.scores);
+  } else {
+    slot.scores = {};
+  }
+  slot.settled = true;
 }
 
 Transformer::Transformer(device::Device& device, base::FileSystem& files, const base::Path& model_directory,
                          const ModelConfig& config, const StageOptions& options)
     : parts_(std::make_unique<Parts>(device, files, model_directory, config, options)) {}
 
-Transformer::~Transformer() = default;
+// Copies may still be under way to memory that ends here.
+Transformer::~Transformer() {
+  try {
+    parts_->device.finish();
+  } catch (const base::Error&) {
+    // Whoever wants the scores has asked for them.
+  }
+}
 
-void Transformer::run(const PackedBatch& batch, std::span<const float> in, std::span<float> out, ScoredTokens& scores) {
+void Transformer::begin(const PackedBatch& batch, const Boundary& boundary) {
   Parts& parts = *parts_;
   parts.check(batch);
-  const ModelConfig& config = parts.config;
+  if (full()) base::fail(base::Exit::internal, fmt::format("{} batches are under way already", room()));
   const Part& part = *parts.options.part;
-  const auto tokens = static_cast<std::int64_t>(batch.ids.size());
-  std::int32_t longest = 0;
-  for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
-    longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
-  parts.arena.reset();
-  const Exchange exchange = parts.upload(batch);
-  const Tensor residual = parts.arena.take(DType::f32, tokens, config.hidden);
-  const Pass pass{
-      .device = parts.device,
-      .arena = parts.arena,
-      .tensor = parts.tensor,
-      .reducing = parts.reducing,
-      .dtype = parts.options.dtype,
-      .tokens = tokens,
-      .sequences = {exchange.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest, batch.starts},
-      .rope = {.rows = exchange.rope_rows,
-               .cos = parts.rope->cos(),
-               .sin = parts.rope->sin(),
-               .head_size = config.head_size,
-               .gain = {},
-               .epsilon = config.norm_epsilon},
-      .norm_epsilon = config.norm_epsilon};
+  Slot& slot = parts.slot_of(parts.under_way);
+  slot.inputs.reset();
+  const Inputs host = take_inputs(slot.inputs, batch), inputs = parts.upload(batch, host);
+  const Tensor residual =
+      parts.arena.take(DType::f32, static_cast<std::int64_t>(batch.ids.size()), parts.config.hidden);
+  const Pass pass = parts.pass_of(batch, inputs);
   if (embeds(part)) {
-    parts.weights.embedding.apply(pass, exchange.ids, residual);
+    parts.weights.embedding.apply(pass, inputs.ids, residual);
   } else {
-    parts.device.upload(tensor::matrix(const_cast<float*>(in.data()), DType::f32, tokens, config.hidden), residual);
+    boundary.fill(residual);
   }
   for (const HalfBlock& half : parts.weights.halves) half.apply(pass, residual);
-  if (!model::scores(part, config)) {
-    parts.device.download(residual, tensor::matrix(out.data(), DType::f32, tokens, config.hidden));
-  } else if (batch.targets.empty()) {
-    scores = {};
-  } else {
-    parts.weights.head.score(pass, residual, exchange.scored_rows, exchange.targets, parts.options.capacity.top_k,
-                             scores);
-  }
+  const bool scores = model::scores(part, parts.config);
+  slot.asks = scores && !batch.targets.empty();
+  if (slot.asks) parts.ask(pass, residual, inputs, host.targets, slot);
+  if (!scores) boundary.pass_on(residual);
+  slot.settled = false;
+  slot.mark->set();
+  // Here all shards are at the same batch.
+  if (slot.asks && parts.tensor.size() > 1) parts.settle(slot);
+  ++parts.under_way;
+}
+
+void Transformer::take(ScoredTokens& scores) {
+  Parts& parts = *parts_;
+  if (parts.under_way == 0) base::fail(base::Exit::internal, "scores of no batch are asked for");
+  Slot& slot = parts.slot_of(0);
+  parts.settle(slot);
+  std::swap(scores, slot.scores);
+  parts.oldest = (parts.oldest + 1) % parts.slots.size();
+  --parts.under_way;
+}
+
+bool Transformer::done() {
+  if (parts_->under_way == 0) return true;
+  const Slot& slot = parts_->slot_of(0);
+  return slot.settled || slot.mark->passed();
+}
+
+int Transformer::under_way() const {
+  return static_cast<int>(parts_->under_way);
+}
+int Transformer::room() const {
+  return parts_->room();
 }
 
 void Transformer::grow(std::int64_t longest) {
   Capacity& capacity = parts_->options.capacity;
   if (longest <= capacity.longest) return;
+  std::vector<ScoredTokens> taken(parts_->under_way);
+  for (ScoredTokens& scores : taken) take(scores);
   capacity.longest = std::max(longest, 2 * capacity.longest);
   capacity.tokens = std::max(capacity.tokens, capacity.longest);
   parts_->make_room();
+  for (ScoredTokens& scores : taken) {
+    Slot& slot = parts_->slot_of(parts_->under_way++);
+    slot.settled = true;
+    slot.scores = std::move(scores);
+  }
 }
 
+device::Device& Transformer::device() const {
+  return parts_->device;
+}
 const ModelConfig& Transformer::config() const {
   return parts_->config;
 }
@@ -186,13 +303,16 @@ std::int64_t Transformer::arena_bytes() const {
   return parts_->arena_bytes;
 }
 
-// The sum of what `run` takes for a full batch.
-std::int64_t activation_bytes(const ModelConfig& config, const Part& part, DType dtype, const Capacity& capacity) {
-  const std::int64_t tokens = capacity.tokens;
-  const std::int64_t exchange = 4 * Arena::bytes_of(DType::i32, 1, tokens) + Arena::bytes_of(DType::i32, 1, tokens + 1);
-  const std::int64_t residual = Arena::bytes_of(DType::f32, tokens, config.hidden);
-  const std::int64_t head = scores(part, config) ? Head::scratch_bytes(config, dtype, capacity) : 0;
-  return exchange + residual + std::max(head, HalfBlock::scratch_bytes(config, part, dtype, tokens));
+// The sum of what `begin` takes for a full batch.
+std::int64_t activation_bytes(const ModelConfig& config, const Part& part, DType dtype, const Capacity& capacity,
+                              int under_way) {
+  const std::int64_t residual = Arena::bytes_of(DType::f32, capacity.tokens, config.hidden);
+  const std::int64_t rows = scores(part, config) ? Head::rows_bytes(config, dtype, capacity) : 0;
+  const std::int64_t head =
+      scores(part, config) ? Head::scratch_bytes(capacity) + (under_way == 1 ? rows : 0) : std::int64_t{0};
+  return input_bytes(capacity) + residual +
+         std::max(head, HalfBlock::scratch_bytes(config, part, dtype, capacity.tokens)) +
+         (under_way == 1 ? 0 : under_way * rows);
 }
 
 }  // namespace thresher::model

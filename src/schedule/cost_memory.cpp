@@ -58,8 +58,9 @@ void add_activations(const Demand& demand, const Machine& machine, const RankPla
   const double held = element(demand.dtype);
   const bool scores = model::scores(place.part, config);
   const auto longest = static_cast<std::int64_t>(std::max(1.0, demand.load.longest));
-  memory.activations = as_double(model::activation_bytes(
-      config, place.part, demand.dtype, {batch_tokens(demand, machine), longest, demand.columns.top_k}));
+  memory.activations = as_double(model::activation_bytes(config, place.part, demand.dtype,
+                                                         {batch_tokens(demand, machine), longest, demand.columns.top_k},
+                                                         machine.shared_cores() ? 1 : 2));
   memory.activations += as_double(longest * config.head_size) * 8;
   if (!machine.shared_cores()) return;
   memory.activations += place.threads * thread_scratch;
@@ -120,7 +121,8 @@ Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& 
   if (place.reads) memory.rows = shards_held * (shard.bytes + shard.tokens * 8) + parts_held * part;
   if (place.reads) memory.rows += shards_held * shard.tokens * bytes_per_token(demand.columns);
   const bool gathered = output_mode(output_bytes(demand)) == OutputMode::gather;
-  if (place.gathers > 0) memory.gather = zero_base + (gathered ? std::min<double>(place.gathers * parts_held, parts_at_once) * part : 0);
+  if (place.gathers > 0)
+    memory.gather = zero_base + (gathered ? std::min<double>(place.gathers * parts_held, parts_at_once) * part : 0);
   return memory;
 }
 

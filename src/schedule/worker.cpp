@@ -141,6 +141,7 @@ class Scoring {
 
  private:
   void feed() {
+    if (!reader_.queue().ready()) task_.settle();
     const base::During during(parts_.activities.scorer, Doing::waiting, "waiting for input");
     auto shard = reader_.queue().pop();
     more_ = shard.has_value();

@@ -59,6 +59,12 @@ class BoundedQueue {
     return take();
   }
 
+  // Whether pop would not block.
+  bool ready() const {
+    std::lock_guard lock(mutex_);
+    return !items_.empty() || closed_;
+  }
+
   void close() {
     std::lock_guard lock(mutex_);
     closed_ = true;

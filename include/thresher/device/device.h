@@ -108,6 +108,15 @@ struct ScoreTime {
   double total = 0;
 };
 
+// A place in a device's queue. The device outlives it.
+class Mark {
+ public:
+  virtual ~Mark() = default;
+  virtual void set() = 0;     // here: behind all that the device has been asked for until now
+  virtual bool passed() = 0;  // all of it is done; also where the mark was never set
+  virtual void wait() = 0;    // until it is. Throws base::Error (os) where that failed
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -132,6 +141,14 @@ class Device {
   virtual void finish() = 0;
   // Bytes that `allocate` and `pack` can still take of memory that is the device's own: no limit where it has none.
   virtual std::int64_t free_bytes() { return std::numeric_limits<std::int64_t>::max(); }
+
+  // Copies that nobody waits for: they take their place in the queue. The host tensors lie in memory of
+  // `allocate_host`, which is the copy's until a mark set after it has been passed. A device in host memory copies at
+  // once.
+  virtual Buffer allocate_host(std::int64_t bytes);
+  virtual void queue_upload(const Tensor& host, const Tensor& device) { upload(host, device); }
+  virtual void queue_download(const Tensor& device, const Tensor& host) { download(device, host); }
+  virtual std::unique_ptr<Mark> make_mark();
 
   // Sizes all scratch space for batches of at most `rows` tokens, `scored` scored rows, top-`top_k`, and weights packed
   // until now. Called once, before the first step.

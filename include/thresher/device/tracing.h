@@ -49,6 +49,10 @@ class TracingDevice : public Device {
   void upload(const Tensor& host, const Tensor& device) override;
   void download(const Tensor& device, const Tensor& host) override;
   void finish() override { inner_.finish(); }
+  Buffer allocate_host(std::int64_t bytes) override { return inner_.allocate_host(bytes); }
+  void queue_upload(const Tensor& host, const Tensor& device) override;
+  void queue_download(const Tensor& device, const Tensor& host) override;
+  std::unique_ptr<Mark> make_mark() override { return inner_.make_mark(); }
   using Device::pack;
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override {
     inner_.reserve(rows, scored, top_k);

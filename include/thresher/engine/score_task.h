@@ -52,6 +52,8 @@ class ScoreTask {
   // The end is near: drops shards, the last ones first, until what has to be fed for the others is at most `tokens`.
   // Those that only wait for scores of batches under way stay.
   void keep(std::int64_t tokens);
+  // As Stage::settle.
+  void settle() { stage_.settle(); }
   // Shards that are complete since the last call.
   std::vector<store::Rows> take_finished();
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "thresher/base/activity.h"
 #include "thresher/comm/grid.h"
@@ -17,7 +18,7 @@ namespace thresher::engine {
 
 // Seconds of a stage's life, and what went through it.
 struct StageTimes {
-  double computing = 0;       // in the transformer, waiting for other shards included
+  double computing = 0;       // in the transformer, waiting for the device and for other shards included
   double waiting_before = 0;  // for the stage before (at the leader: for scores)
   double waiting_after = 0;   // for room towards the stage after
   std::int64_t batches = 0;
@@ -38,9 +39,12 @@ class Stage {
   bool leads() const;
 
   // The leader's side. Batches of at least one scored row; their scores come in the order of the batches.
-  bool full() const;  // as many batches under way as keep all stages busy
+  bool full() const;  // as many batches under way as keep all stages, and their devices, busy
   void submit(const model::PackedBatch& batch);
   void take(model::ScoredTokens& scores);
+  // Afterwards this stage's work on the batches under way is done, so that the calling thread may do other things for
+  // long.
+  void settle();
   // No more batches. After the last scores were taken.
   void close();
 
@@ -52,14 +56,17 @@ class Stage {
 
  private:
   struct Links;
-  void run(const model::PackedBatch& batch, std::span<const float> in);
+  void begin(const model::PackedBatch& batch, std::span<const float> in);
+  std::span<float> open(const model::PackedBatch& batch);
+  void hand_on();
+  void hand_on_if_done();
 
   model::Transformer& transformer_;
   base::Activity& activity_;
   std::unique_ptr<Links> links_;
   model::ScoredTokens scores_;
   StageTimes times_;
-  std::int64_t under_way_ = 0;
+  std::int64_t under_way_ = 0;  // submitted and not taken
 };
 
 }  // namespace thresher::engine

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -60,6 +61,13 @@ struct StageOptions {
   comm::Comm* peers = nullptr;
 };
 
+// Where a part's residual stream comes from and where it goes: calls of `begin` with the f32 tensor on the device,
+// tokens x hidden, that queue copies there or do them. What is not needed may be empty.
+struct Boundary {
+  std::function<void(const tensor::Tensor& residual)> fill;     // of a part that does not embed
+  std::function<void(const tensor::Tensor& residual)> pass_on;  // of a part that does not score
+};
+
 // Thrown where the rank that reads for this one failed: a consequence, not the error to report.
 class ReaderFailed : public base::Error {
  public:
@@ -78,17 +86,26 @@ class Transformer {
   ~Transformer();
   Transformer(const Transformer&) = delete;
 
-  // One batch of at most capacity.tokens tokens through this part. Collective over options.tensor. `in` is the residual
-  // stream after the stage before, tokens x hidden (empty for a part that embeds); it comes out in `out` (empty for a
-  // part that scores), or the scores do.
-  void run(const PackedBatch& batch, std::span<const float> in, std::span<float> out, ScoredTokens& scores);
-  // Of the whole model.
-  void score(const PackedBatch& batch, ScoredTokens& scores) { run(batch, {}, {}, scores); }
+  // One batch of at most capacity.tokens tokens through this part. `begin` gives it to the device's queue and returns,
+  // with all the work done where the device is the host. Collective over options.tensor. `take` waits for the oldest
+  // batch under way, whose scores it gives (none of a part that does not score): not collective.
+  void begin(const PackedBatch& batch, const Boundary& boundary);
+  void take(ScoredTokens& scores);
+  bool done();            // the oldest batch under way is, or there is none: `take` will not wait
+  int under_way() const;  // batches begun and not taken
+  int room() const;       // so many of them at most: 1 where the device is the host, else 2
+  bool full() const { return under_way() == room(); }
+  // Of the whole model, with no batch under way.
+  void score(const PackedBatch& batch, ScoredTokens& scores) {
+    begin(batch, {});
+    take(scores);
+  }
 
   // Makes room for sequences of `longest` tokens where there is none yet: memory is planned from the corpus's bytes,
-  // and a few tokenizers make more tokens of a text than it has bytes.
+  // and a few tokenizers make more tokens of a text than it has bytes. Waits for the batches under way, if it does.
   void grow(std::int64_t longest);
 
+  device::Device& device() const;
   const ModelConfig& config() const;
   const Part& part() const;
   const LoadReport& load_report() const;
@@ -108,8 +125,8 @@ class Transformer {
 base::Digest identity(base::FileSystem& files, const base::Path& model_directory, const ModelConfig& config,
                       std::span<const std::string> contents);
 
-// Bytes that the activations of such a part take, for the greatest batch.
+// Bytes that the activations of such a part take on the device, for the greatest batch and so many under way at once.
 std::int64_t activation_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
-                              const Capacity& capacity);
+                              const Capacity& capacity, int under_way);
 
 }  // namespace thresher::model

@@ -20,25 +20,6 @@ steady_clock::time_point& last_submission() {
   return time;
 }
 
-// The next piece of a stream's work, or of what it comes after. False if it cannot be done yet.
-bool advance(CUstream_st& stream) {
-  if (stream.work.empty()) throw std::logic_error("a stream waits for itself");
-  Work& next = stream.work.front();
-  if (next.after && next.after->done < next.place) return advance(*next.after);
-  const auto drop = [&] {
-    stream.work.pop_front();
-    ++stream.done;
-  };
-  try {
-    if (failure() == cudaSuccess && next.run && !next.run()) return false;
-  } catch (...) {
-    drop();
-    throw;
-  }
-  drop();
-  return true;
-}
-
 // As far as other processes wait for it.
 void run_awaited(CUstream_st& stream) {
   std::int64_t place = stream.done;
@@ -58,6 +39,24 @@ void run_for_others() {
 }
 
 }  // namespace
+
+bool advance(CUstream_st& stream) {
+  if (stream.work.empty()) throw std::logic_error("a stream waits for itself");
+  Work& next = stream.work.front();
+  if (next.after && next.after->done < next.place) return advance(*next.after);
+  const auto drop = [&] {
+    stream.work.pop_front();
+    ++stream.done;
+  };
+  try {
+    if (failure() == cudaSuccess && next.run && !next.run()) return false;
+  } catch (...) {
+    drop();
+    throw;
+  }
+  drop();
+  return true;
+}
 
 // Nothing of this is ever destroyed: the thread lives as long as the process.
 std::recursive_mutex& gate() {

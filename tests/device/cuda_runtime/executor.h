@@ -17,6 +17,8 @@ std::recursive_mutex& gate();
 
 std::vector<CUstream_st*>& streams();
 
+// The next piece of a stream's work, or of what it comes after. False if it cannot be done yet. Under the gate.
+bool advance(CUstream_st& stream);
 void put(CUstream_st& stream, Work work);
 // Until the stream's first `place` pieces of work are done. Not to be called under the gate.
 void run_until(CUstream_st& stream, std::int64_t place);

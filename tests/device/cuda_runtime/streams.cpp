@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "device/cuda_runtime/executor.h"
@@ -28,6 +29,12 @@ namespace {
 std::map<const char*, std::int64_t>& allocations() {
   static std::map<const char*, std::int64_t> map;
   return map;
+}
+
+// This thread asked for an event before its time: its last error, though none.
+bool& not_ready() {
+  thread_local bool asked = false;
+  return asked;
 }
 
 int& current_gpu() {
@@ -148,7 +155,8 @@ const char* cudaGetErrorName(cudaError_t code) {
   return code == cudaErrorIllegalAddress ? "cudaErrorIllegalAddress" : "cudaError";
 }
 cudaError_t cudaGetLastError() {
-  return fake::failure();
+  const bool asked_early = std::exchange(fake::not_ready(), false);
+  return fake::failure() == cudaSuccess && asked_early ? cudaErrorNotReady : fake::failure();
 }
 
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
@@ -235,6 +243,14 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->stream) fake::run_until(*event->stream, event->place);
   return fake::failure();
+}
+// Who asks often enough sees the work done.
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const std::lock_guard lock(fake::gate());
+  if (!event->stream || event->stream->done >= event->place) return fake::failure();
+  fake::advance(*event->stream);
+  fake::not_ready() = true;
+  return cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   for (const cudaEvent_t event : {begin, end})

@@ -84,7 +84,13 @@ Range CudaDevice::step(const char* name) {
 
 void CudaDevice::wait(const char* doing) {
   check(cudaSetDevice(index_), "choosing the GPU");
-  cudaError_t code = cudaStreamSynchronize(stream_.raw());
+  expect_success(cudaStreamSynchronize(stream_.raw()), doing);
+  waited_for_ += static_cast<std::int64_t>(running_.size());
+  running_.clear();
+  timeline_.collect();
+}
+
+void CudaDevice::expect_success(cudaError_t code, const char* doing) const {
   if (code == cudaSuccess) code = cudaGetLastError();
   if (code != cudaSuccess)
     base::fail(base::Exit::os,
@@ -92,8 +98,46 @@ void CudaDevice::wait(const char* doing) {
                            "environment finds the step",
                            gpu_.name, doing, fmt::join(running_, ", "), cudaGetErrorString(code),
                            cudaGetErrorName(code), static_cast<int>(code)));
-  running_.clear();
-  timeline_.collect();
+}
+
+class CudaDevice::QueueMark final : public Mark {
+ public:
+  explicit QueueMark(CudaDevice& device) : device_(device), event_(make_event(false)) {}
+
+  void set() override {
+    check(cudaSetDevice(device_.index_), "choosing the GPU");
+    check(cudaEventRecord(event_.raw(), device_.stream_.raw()), "marking a place");
+    steps_ = device_.waited_for_ + static_cast<std::int64_t>(device_.running_.size());
+  }
+  bool passed() override {
+    check(cudaSetDevice(device_.index_), "choosing the GPU");
+    if (!reached(event_.raw(), "a batch's end")) return false;
+    settle(cudaSuccess);
+    return true;
+  }
+  void wait() override {
+    check(cudaSetDevice(device_.index_), "choosing the GPU");
+    settle(cudaEventSynchronize(event_.raw()));
+  }
+
+ private:
+  void settle(cudaError_t code) {
+    device_.expect_success(code, "a batch's end");
+    if (const std::int64_t done = steps_ - device_.waited_for_; done > 0) {
+      device_.running_.erase(device_.running_.begin(), device_.running_.begin() + done);
+      device_.waited_for_ = steps_;
+    }
+    device_.timeline_.collect();
+  }
+
+  CudaDevice& device_;
+  EventHandle event_;
+  std::int64_t steps_ = 0;  // of the device's, that stand before the mark
+};
+
+std::unique_ptr<Mark> CudaDevice::make_mark() {
+  check(cudaSetDevice(index_), "choosing the GPU");
+  return std::make_unique<QueueMark>(*this);
 }
 
 void* CudaDevice::queue() {
@@ -117,6 +161,24 @@ void CudaDevice::download(const Tensor& device, const Tensor& host) {
          "download of another shape");
   wait("a download");
   copies_.download(device, host);
+}
+
+Buffer CudaDevice::allocate_host(std::int64_t bytes) {
+  return pinned_buffer(index_, bytes);
+}
+
+void CudaDevice::queue_upload(const Tensor& host, const Tensor& device) {
+  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
+         "upload of another shape");
+  const Range range = step("upload");
+  copy(host, device, cudaMemcpyHostToDevice, stream_.raw());
+}
+
+void CudaDevice::queue_download(const Tensor& device, const Tensor& host) {
+  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
+         "download of another shape");
+  const Range range = step("download");
+  copy(device, host, cudaMemcpyDeviceToHost, stream_.raw());
 }
 
 void CudaDevice::finish() {

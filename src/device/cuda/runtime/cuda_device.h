@@ -31,6 +31,10 @@ class CudaDevice : public Device {
   void upload(const Tensor& host, const Tensor& device) override;
   void download(const Tensor& device, const Tensor& host) override;
   void finish() override;
+  Buffer allocate_host(std::int64_t bytes) override;
+  void queue_upload(const Tensor& host, const Tensor& device) override;
+  void queue_download(const Tensor& device, const Tensor& host) override;
+  std::unique_ptr<Mark> make_mark() override;
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override;
 
   using Device::pack;
@@ -70,6 +74,9 @@ class CudaDevice : public Device {
   void wait(const char* doing);
   // The weight, to be read by the next step.
   const CudaWeight& there(const Weight& weight);
+  // Throws where a wait ended with this code.
+  void expect_success(cudaError_t code, const char* doing) const;
+  class QueueMark;
 
   const Gpu gpu_;
   const int index_, threads_;
@@ -83,7 +90,8 @@ class CudaDevice : public Device {
   Matmul matmul_;
   Score score_;
   Slots slots_;
-  std::vector<const char*> running_;  // steps since the last wait, no two alike in a row
+  std::vector<const char*> running_;  // first steps that nobody has waited for, no two alike in a row
+  std::int64_t waited_for_ = 0;       // steps that were in running_ before those
   ScoreShape head_;                   // of the weight with the most outputs, most likely the head
 };
 

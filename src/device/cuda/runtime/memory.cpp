@@ -85,8 +85,8 @@ Buffer pinned_buffer(int gpu, std::int64_t bytes) {
   const std::int64_t there = base::available_memory();
   const auto refuse = [&](const char* what) {
     base::fail(base::Exit::os,
-               fmt::format("{}: {:.2f} GiB more are needed to keep weights in pinned host memory, {:.2f} GiB are "
-                           "available; layers that do not fit the GPU lie there (--stream-layers): run on more GPUs "
+               fmt::format("{}: {:.2f} GiB more of pinned host memory are needed, {:.2f} GiB are available; layers "
+                           "that do not fit the GPU lie there (--stream-layers), and what is copied: run on more GPUs "
                            "(--layout with pp), with fewer ranks on a host, or on a host with more memory",
                            what, static_cast<double>(bytes) / gib, static_cast<double>(there) / gib),
                std::source_location());
@@ -124,6 +124,14 @@ void convert(const Tensor& from, const Tensor& to) {
   }
 }
 
+void copy(const Tensor& from, const Tensor& to, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (from.elements() == 0) return;
+  const auto pitch = [](const Tensor& x) { return static_cast<std::size_t>(x.stride * tensor::size_of(x.dtype)); };
+  check(cudaMemcpy2DAsync(to.data, pitch(to), from.data, pitch(from), row_bytes(from),
+                          static_cast<std::size_t>(from.rows), kind, stream),
+        kind == cudaMemcpyHostToDevice ? "copying to the GPU" : "copying from the GPU");
+}
+
 void grow(Buffer& buffer, int gpu, std::int64_t bytes) {
   if (buffer.bytes() >= bytes) return;
   buffer = Buffer();  // the old one goes before the new one comes
@@ -155,10 +163,7 @@ void Copies::upload_by(const Tensor& device, const Fill& fill) {
     const Tensor to = part(device, r, c, rows, columns);
     const Tensor from = tensor::matrix(piece.pinned, device.dtype, rows, columns);
     fill(r, c, from);
-    check(cudaMemcpy2DAsync(to.data, static_cast<std::size_t>(to.stride * tensor::size_of(to.dtype)), from.data,
-                            row_bytes(from), row_bytes(from), static_cast<std::size_t>(rows), cudaMemcpyHostToDevice,
-                            stream_),
-          "copying to the GPU");
+    copy(from, to, cudaMemcpyHostToDevice, stream_);
     check(cudaEventRecord(piece.done.raw(), stream_), "marking a copy");
     piece.busy = true;
   });
@@ -181,10 +186,7 @@ void Copies::download(const Tensor& device, const Tensor& host) {
     Piece& piece = next();
     const Tensor from = part(device, r, c, rows, columns), to = part(host, r, c, rows, columns);
     const Tensor pinned = tensor::matrix(piece.pinned, device.dtype, rows, columns);
-    check(cudaMemcpy2DAsync(pinned.data, row_bytes(pinned), from.data,
-                            static_cast<std::size_t>(from.stride * tensor::size_of(from.dtype)), row_bytes(pinned),
-                            static_cast<std::size_t>(rows), cudaMemcpyDeviceToHost, stream_),
-          "copying from the GPU");
+    copy(from, pinned, cudaMemcpyDeviceToHost, stream_);
     check(cudaStreamSynchronize(stream_), "copying from the GPU");
     for (std::int64_t i = 0; i < rows; ++i)
       std::memcpy(to.rows_from(i, 1).data, pinned.rows_from(i, 1).data, row_bytes(pinned));

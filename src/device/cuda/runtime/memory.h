@@ -17,12 +17,15 @@ using tensor::Tensor;
 // Device memory, 256-byte aligned. Throws base::Error (os) that says what was needed and what is free.
 Buffer device_buffer(int gpu, std::int64_t bytes);
 
-// Host memory that the GPU copies from by itself. Throws base::Error (os) where the host has less to give.
+// Host memory that the GPU reads and writes by itself. Throws base::Error (os) where the host has less to give.
 Buffer pinned_buffer(int gpu, std::int64_t bytes);
 
 // The host matrix `from` as numbers of to.dtype (f32 or bf16), rounded to nearest even; both of one shape, in host
 // memory.
 void convert(const Tensor& from, const Tensor& to);
+
+// Queues a copy between device memory and pinned memory, of equal shape and dtype.
+void copy(const Tensor& from, const Tensor& to, cudaMemcpyKind kind, cudaStream_t stream);
 
 // Makes the buffer at least this large; what it held is lost.
 void grow(Buffer& buffer, int gpu, std::int64_t bytes);

@@ -18,6 +18,13 @@ void check(cublasStatus_t status, const char* doing) {
                                          cublasLtGetStatusString(status), static_cast<int>(status)));
 }
 
+bool reached(cudaEvent_t event, const char* doing) {
+  const cudaError_t code = cudaEventQuery(event);
+  if (code == cudaErrorNotReady) static_cast<void>(cudaGetLastError());  // it would be found again at the next launch
+  if (code != cudaErrorNotReady) check(code, doing);
+  return code == cudaSuccess;
+}
+
 StreamHandle make_stream() {
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");

@@ -14,6 +14,9 @@ namespace thresher::device::cuda {
 void check(cudaError_t code, const char* doing);
 void check(cublasStatus_t status, const char* doing);
 
+// Whether the GPU has come to the event, or it was never recorded. Throws as `check`.
+bool reached(cudaEvent_t event, const char* doing);
+
 using StreamHandle = base::Handle<cudaStream_t, cudaStreamDestroy>;
 using EventHandle = base::Handle<cudaEvent_t, cudaEventDestroy>;
 using BlasHandle = base::Handle<cublasLtHandle_t, cublasLtDestroy>;

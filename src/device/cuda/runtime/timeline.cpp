@@ -20,14 +20,16 @@ void Timeline::end(std::size_t stretch, cudaStream_t stream, double& into) {
 }
 
 void Timeline::collect() {
-  for (const std::size_t at : ended_) {
+  while (!ended_.empty()) {
+    const std::size_t at = ended_.front();
     const Stretch& stretch = stretches_[at];
+    if (!reached(stretch.end.raw(), "reading a time")) return;
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, stretch.begin.raw(), stretch.end.raw()), "reading a time");
     *stretch.into += static_cast<double>(milliseconds) * 1e-3;
     free_.push_back(at);
+    ended_.pop_front();
   }
-  ended_.clear();
 }
 
 }  // namespace thresher::device::cuda
