@@ -30,6 +30,8 @@ cases=${THRESHER_GPU_CASES:-says_what_it_is embed norm rope gate matmul attend s
   memory_that_is_not_there_is_refused_with_numbers seconds_are_measured peak}
 wrong=0
 background=()
+# Nothing of an earlier run is taken for this one's.
+rm -rf "$output"/{go,ready,gpu.txt,gpu.json,reference-here.json,*.log,side-*,run-*}
 : >"$output/steps.jsonl"
 : >"$output/summary.txt"
 
@@ -47,9 +49,10 @@ skipped() { # NAME WHY
   note "$1" "not run" null 0
 }
 # step NAME LIMIT COMMAND...: runs for at most LIMIT seconds, and no longer than there is time; keeps the output, notes the
-# outcome. 77 is a step that says it cannot be run here.
+# outcome. 77 is a step that says it cannot be run here. Who takes LIMIT seconds hangs, which is wrong, unless there was no
+# more time, or with slow=yes.
 step() {
-  local name=$1 limit=$2 begin=$EPOCHREALTIME code took cut=""
+  local name=$1 limit=$2 begin=$EPOCHREALTIME code took cut=${slow:-}
   shift 2
   if [ "$(left)" -lt "$limit" ]; then limit=$(left) cut=yes; fi
   if [ "$limit" -lt 3 ]; then
@@ -65,7 +68,7 @@ step() {
   elif [ $code -eq 77 ]; then
     skipped "$name" "$(tail -n 1 "$output/$name.log")"
   elif [ $code -eq 124 ] && [ -n "$cut" ]; then
-    skipped "$name" "cut off after $limit s, there was no more time"
+    skipped "$name" "cut off after $limit s"
   else
     say "WRONG  $name ($took s, exit $code): $(tail -n 3 "$output/$name.log" | tr '\n' ' ')"
     note "$name" wrong $code "$took"

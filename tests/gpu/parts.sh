@@ -41,7 +41,7 @@ part_contract() {
 
 # Few cases of the contract: each tool makes them 10 to 100 times as slow.
 part_sanitizer() {
-  local tool name
+  local tool name slow=yes
   if ! command -v "$SANITIZER" >/dev/null; then
     skipped sanitizer "there is no $SANITIZER"
     return
@@ -116,15 +116,17 @@ part_gate() {
   fi
 }
 
-part_head() {
-  step head 60 python3 -B "$here/head.py" "$thresher" --models "$models"
-}
-
-# Waits until the peers are ready, so that nothing else computes while speed is measured.
+# Waits until the peers are ready, so that nothing else computes, or takes memory, while that is measured.
 quiet() {
   while [ -n "${side:-}" ] && kill -0 "$side" 2>/dev/null && [ ! -f "$output/ready" ] && [ "$(left)" -gt 100 ]; do
     sleep 0.5
   done
+}
+
+# The head's memory beside its weights.
+part_head() {
+  quiet
+  step head 60 python3 -B "$here/head.py" "$thresher" --models "$models"
 }
 
 # Each step's share of the measured peak. The numbers are for people to judge; only a program that fails is wrong.
