@@ -41,7 +41,9 @@ part_contract() {
 
 # Few cases of the contract: each tool makes them 10 to 100 times as slow.
 part_sanitizer() {
-  local tool name slow=yes
+  local tool name
+  # shellcheck disable=SC2034
+  local slow=yes
   if ! command -v "$SANITIZER" >/dev/null; then
     skipped sanitizer "there is no $SANITIZER"
     return
