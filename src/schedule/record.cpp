@@ -4,7 +4,8 @@
 
 namespace thresher::schedule {
 
-JobRecord::JobRecord(base::FileSystem& files, const base::Path& output, bool fresh) : directory_(files, output) {
+JobRecord::JobRecord(base::FileSystem& files, const base::Path& output, bool fresh, store::Codec& codec)
+    : directory_(files, output, codec) {
   if (fresh) directory_.clear();
   files.make_directories(output / "logs");
 }

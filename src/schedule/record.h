@@ -12,7 +12,7 @@ namespace thresher::schedule {
 class JobRecord {
  public:
   // Throws what RunDirectory throws. `fresh`: deletes what an earlier job left.
-  JobRecord(base::FileSystem& files, const base::Path& output, bool fresh);
+  JobRecord(base::FileSystem& files, const base::Path& output, bool fresh, store::Codec& codec = store::hdf5_codec());
 
   store::RunDirectory& directory() { return directory_; }
 

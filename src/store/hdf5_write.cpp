@@ -188,27 +188,22 @@ std::string bytes_of(const Memory& memory, std::int64_t begin, std::int64_t end)
   return bytes;
 }
 
-struct Extent {
-  std::int64_t offset = 0, bytes = 0;
-};
-
-// Lays the file out in `memory` (which stays sparse) and says where the data of each column goes.
-std::vector<Extent> lay_out(const Memory& memory, const FilePlan& plan) {
+// Where the data of each column go in the file that the library lays out in `memory`, which stays sparse.
+std::vector<std::int64_t> place_columns(const Memory& memory, const FilePlan& plan) {
   const Lock lock;
   const Properties access = own<Properties>(H5Pcreate(H5P_FILE_ACCESS), plan.format, Exit::internal);
   // The default driver asks for the real path of a name in /proc, and there is none; this one does not.
   check(H5Pset_fapl_stdio(access.raw()), plan.format, Exit::internal);
   const File file = create_file(fmt::format("/proc/self/fd/{}", memory.raw()), access.raw());
   const std::vector<Dataset> datasets = define(file.raw(), plan);
-  std::vector<Extent> extents;
+  std::vector<std::int64_t> offsets;
   for (std::size_t i = 0; i < datasets.size(); ++i) {
-    const std::int64_t bytes = plan.columns[i].bytes();
-    const haddr_t offset = bytes == 0 ? 0 : H5Dget_offset(datasets[i].raw());
+    const haddr_t offset = plan.columns[i].bytes() == 0 ? 0 : H5Dget_offset(datasets[i].raw());
     if (offset == HADDR_UNDEF) fail(Exit::internal, plan.columns[i].name + ": HDF5 gave it no place");
-    extents.push_back({static_cast<std::int64_t>(offset), bytes});
+    offsets.push_back(static_cast<std::int64_t>(offset));
   }
   check(H5Fflush(file.raw(), H5F_SCOPE_LOCAL), plan.format, Exit::internal);
-  return extents;
+  return offsets;
 }
 
 std::int64_t element_bytes(Kind kind) {
@@ -262,31 +257,44 @@ std::string build_image(const FilePlan& plan, std::span<const std::span<const st
   return image;
 }
 
-ColumnWriter::ColumnWriter(base::FileSystem& files, base::Path path, FilePlan plan)
-    : files_(files), path_(std::move(path)), temporary_(files_.temporary_name(path_)), plan_(std::move(plan)) {
+Layout lay_out(const FilePlan& plan) {
   const Memory memory(::memfd_create("thresher", MFD_CLOEXEC));
   if (!memory) base::fail_errno(Exit::os, "cannot create a file in memory", errno);
-  std::vector<Extent> extents = lay_out(memory, plan_);
-  size_ = ::lseek(memory.raw(), 0, SEEK_END);
+  Layout layout;
+  layout.columns = place_columns(memory, plan);
+  layout.bytes = ::lseek(memory.raw(), 0, SEEK_END);
+  std::vector<std::pair<std::int64_t, std::int64_t>> extents;  // offset, bytes
+  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
+    if (plan.columns[i].bytes() > 0) extents.emplace_back(layout.columns[i], plan.columns[i].bytes());
+  }
+  std::sort(extents.begin(), extents.end());
+  extents.emplace_back(layout.bytes, 0);
+  std::int64_t at = 0;
+  for (const auto& [offset, bytes] : extents) {
+    if (offset > at) layout.pieces.push_back({at, bytes_of(memory, at, offset)});
+    at = offset + bytes;
+  }
+  return layout;
+}
+
+ColumnWriter::ColumnWriter(base::FileSystem& files, base::Path path, FilePlan plan, Layout layout)
+    : files_(files),
+      path_(std::move(path)),
+      temporary_(files_.temporary_name(path_)),
+      plan_(std::move(plan)),
+      size_(layout.bytes) {
   const base::Path directory = path_.parent_path().empty() ? base::Path(".") : path_.parent_path();
   if (const std::int64_t free = files_.free_bytes(directory); free < size_) {
     fail(Exit::io,
          fmt::format("cannot write {}: it needs {} bytes, {} are free: make room and run the same command again",
                      path_.string(), size_, free));
   }
-  for (const Extent& extent : extents) columns_.push_back({extent.offset, 0, {}});
+  for (const std::int64_t offset : layout.columns) columns_.push_back({offset, 0, {}});
   file_ = files_.create(temporary_);
   try {
     file_->resize(size_);
-    std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
-    extents.push_back({size_, 0});
-    std::int64_t at = 0;
-    for (const Extent& extent : extents) {  // what lies between the data is the library's own
-      if (extent.bytes == 0 && extent.offset != size_) continue;
-      const std::string bytes = bytes_of(memory, at, extent.offset);
-      file_->write_at(at, std::as_bytes(std::span(bytes)));
-      at = extent.offset + extent.bytes;
-    }
+    for (const Layout::Piece& piece : layout.pieces)
+      file_->write_at(piece.offset, std::as_bytes(std::span(piece.bytes)));
   } catch (...) {
     file_.reset();
     base::remove_quietly(files_, temporary_);

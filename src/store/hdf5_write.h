@@ -51,12 +51,26 @@ struct FilePlan {
 // The complete file in memory; data[i] holds the bytes of columns[i].
 std::string build_image(const FilePlan& plan, std::span<const std::span<const std::byte>> data);
 
-// A large file, written front to back in every column at once: the library lays the file out in memory, its data
-// extents left empty, and the metadata and the data are written at their places by `files`.
+// A file without the data of its columns.
+struct Layout {
+  struct Piece {
+    std::int64_t offset = 0;
+    std::string bytes;
+  };
+  std::int64_t bytes = 0;             // of the file, without a seal
+  std::vector<std::int64_t> columns;  // where the data of each begin; 0 where there are none
+  std::vector<Piece> pieces;          // what lies between the data: the library's own
+};
+
+// The library lays the file out in memory, its data extents left empty.
+Layout lay_out(const FilePlan& plan);
+
+// A large file, written front to back in every column at once: the metadata and the data are written at their places
+// by `files`.
 class ColumnWriter {
  public:
   // Writes the metadata under a temporary name. Throws base::Error (io) at once when the disk lacks the space.
-  ColumnWriter(base::FileSystem& files, base::Path path, FilePlan plan);
+  ColumnWriter(base::FileSystem& files, base::Path path, FilePlan plan, Layout layout);
   ~ColumnWriter();  // removes the temporary file unless `publish` was called
   ColumnWriter(const ColumnWriter&) = delete;
 

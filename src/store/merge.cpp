@@ -196,7 +196,9 @@ void Merge::write_ids(hdf5::ColumnWriter& writer) const {
 }
 
 void Merge::write_corpus(const base::Path& path, const std::string& digest) {
-  hdf5::ColumnWriter writer(files_, path, plan(digest));
+  hdf5::FilePlan file = plan(digest);
+  hdf5::Layout layout = hdf5::lay_out(file);
+  hdf5::ColumnWriter writer(files_, path, std::move(file), std::move(layout));
   write_offsets(writer);
   copy(writer, 1, SpoolColumn::content);
   write_ids(writer);

@@ -5,7 +5,7 @@
 #include <array>
 #include <charconv>
 
-#include "store/hdf5_read.h"
+#include "store/codec.h"
 #include "thresher/base/check.h"
 
 namespace thresher::store {
@@ -35,8 +35,8 @@ PartInfo trailer_of(base::FileSystem& files, const base::Path& path) {
   return read_trailer(std::string_view(end.data(), end.size()), file->size(), path.string());
 }
 
-PartReader::PartReader(base::FileSystem& files, base::Path parts, const Plan& plan)
-    : files_(files), parts_(std::move(parts)), plan_(plan), job_(plan.identity()) {}
+PartReader::PartReader(base::FileSystem& files, base::Path parts, const Plan& plan, Codec& codec)
+    : files_(files), parts_(std::move(parts)), plan_(plan), codec_(codec), job_(plan.identity()) {}
 
 void PartReader::expect_place(const PartInfo& info, std::int64_t shard) const {
   const std::string name = path(shard).string();
@@ -61,7 +61,7 @@ std::string PartReader::read(std::int64_t shard) const {
   const std::string name = path(shard).string();
   std::string part = base::read_all(files_, path(shard), part_file_limit, base::Links::refuse);
   expect_place(check_part(part, name), shard);
-  const auto job = hdf5::InputFile(image_of(part), name).text_attribute("job");
+  const auto job = codec_.job_of(part, name);
   if (job && *job != job_) fail(Exit::data, fmt::format("{} is of another job: {}, expected {}", name, *job, job_));
   return part;
 }

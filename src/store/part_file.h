@@ -25,11 +25,13 @@ std::string_view image_of(std::string_view part);
 // The trailer of a part file. Throws base::Error (data) when it was cut.
 PartInfo trailer_of(base::FileSystem& files, const base::Path& path);
 
+class Codec;
+
 // The parts of one plan.
 class PartReader {
  public:
   // `parts` is the directory; `plan` must outlive the object.
-  PartReader(base::FileSystem& files, base::Path parts, const Plan& plan);
+  PartReader(base::FileSystem& files, base::Path parts, const Plan& plan, Codec& codec);
 
   base::Path path(std::int64_t shard) const { return parts_ / part_name(shard); }
   // Throws base::Error (data) when it was cut or does not hold the plan's shard.
@@ -44,6 +46,7 @@ class PartReader {
   base::FileSystem& files_;
   base::Path parts_;
   const Plan& plan_;
+  Codec& codec_;
   std::string job_;
 };
 

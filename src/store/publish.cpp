@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "store/codec.h"
 #include "store/columns.h"
 #include "store/master.h"
 #include "store/part_file.h"
@@ -105,12 +106,13 @@ Totals RunDirectory::publish(const Plan& plan, const Columns& columns, Source& c
   if (plan.shards.empty() || plan.shards.front() != 0 || plan.shards.back() != corpus.info().documents) {
     fail(Exit::internal, fmt::format("the plan does not cover the corpus of {} documents", corpus.info().documents));
   }
-  const PartReader reader(files_, directory_ / "parts", plan);
+  const PartReader reader(files_, directory_ / "parts", plan, codec_);
   const std::vector<PartInfo> parts = list_parts(files_, reader, plan);
   hdf5::FilePlan file = plan_results(plan, columns, widest_id(corpus), count_tokens(parts));
   const std::size_t result_columns = file.columns.size();
   if (plan.sharded()) plan_master(file, parts, columns);
-  hdf5::ColumnWriter results(files_, directory_ / "results.h5", std::move(file));
+  hdf5::Layout layout = codec_.lay_out(file);
+  hdf5::ColumnWriter results(files_, directory_ / "results.h5", std::move(file), std::move(layout));
   if (plan.sharded()) write_table(results, result_columns, parts);
   TextFile rejects(files_, directory_ / "rejects.jsonl");
   Publication publication(results, rejects, plan, columns);
@@ -118,7 +120,7 @@ Totals RunDirectory::publish(const Plan& plan, const Columns& columns, Source& c
     const std::string part = reader.read(info.shard), name = reader.path(info.shard).string();
     if (read_trailer(part, static_cast<std::int64_t>(part.size()), name).digest != info.digest)
       fail(Exit::data, name + " was replaced while it was read: run the same command again");
-    Rows rows = read_part(part, columns, name);
+    Rows rows = codec_.read(part, columns, name);
     const std::vector<std::string> ids = corpus.ids(rows.first, rows.count());
     publication.add(std::move(rows), ids);
   }

@@ -52,10 +52,23 @@ void refuse_foreign(base::FileSystem& files, const base::Path& directory) {
                    directory.string(), *stranger, names.size()));
 }
 
+// A new directory is durable when the one it lies in is synced, all the way up; which of them are new cannot be told
+// after a process was killed here. Those that may not be read are not the user's, and older.
+void sync_ancestors(base::FileSystem& files, const base::Path& directory) {
+  for (base::Path below = directory; below.has_parent_path() && below.has_relative_path();
+       below = below.parent_path()) {
+    try {
+      files.sync_directory(below.parent_path());
+    } catch (const base::Error& error) {
+      if (error.code() != Exit::permission) throw;
+    }
+  }
+}
+
 }  // namespace
 
-RunDirectory::RunDirectory(base::FileSystem& files, base::Path directory)
-    : files_(files), directory_(std::move(directory)), writer_(files_, directory_) {
+RunDirectory::RunDirectory(base::FileSystem& files, base::Path directory, Codec& codec)
+    : files_(files), directory_(std::move(directory)), codec_(codec), writer_(files_, directory_) {
   files_.make_directories(directory_);
   refuse_foreign(files_, directory_);
   lock_ = files_.lock(directory_ / "lock");
@@ -70,7 +83,7 @@ RunDirectory::RunDirectory(base::FileSystem& files, base::Path directory)
   }
   files_.make_directories(directory_ / "parts");
   files_.sync_directory(directory_);
-  files_.sync_directory(directory_.parent_path());
+  sync_ancestors(files_, directory_);
 }
 
 RunDirectory::~RunDirectory() = default;
@@ -119,7 +132,7 @@ void RunDirectory::settle(const Plan& plan) {
 std::vector<bool> RunDirectory::committed(const Plan& plan) {
   std::vector<bool> done(static_cast<std::size_t>(plan.shard_count()), false);
   const base::Path parts = directory_ / "parts";
-  const PartReader reader(files_, parts, plan);
+  const PartReader reader(files_, parts, plan, codec_);
   for (const std::string& name : files_.list(parts)) {
     if (is_temporary(name)) files_.remove(parts / name);
     const std::optional<std::int64_t> shard = shard_of(name);

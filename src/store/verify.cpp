@@ -249,7 +249,7 @@ Verification Verifier::run() {
     attempt([&] { rejects_ = files_.open(directory_ / "rejects.jsonl", Links::refuse); });
   }
   look_for_strangers();
-  const PartReader reader(files_, parts, plan_);
+  const PartReader reader(files_, parts, plan_, hdf5_codec());
   for (std::int64_t shard = 0; shard < plan_.shard_count(); ++shard) attempt([&] { check_shard(reader, shard); });
   // Totals of some of the parts say nothing about the sums.
   if (found_.finished && found_.totals.documents == plan_.shards.back()) check_end();

@@ -70,7 +70,7 @@ class FaultyFiles final : public base::FileSystem {
   // and does nothing.
   void die() { dead_ = true; }
   bool dead() const { return dead_; }
-  // Whether a fault has struck, and with which message.
+  // Whether a fault has struck.
   bool struck() const { return struck_; }
   // Calls so far.
   std::int64_t calls(Operation operation) const { return calls_[static_cast<std::size_t>(operation)]; }

@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "base/ram_files.h"
+#include "base/simulated_disk.h"
 #include "store/fixture.h"
 
 using namespace thresher;
@@ -297,6 +298,24 @@ BOOST_AUTO_TEST_CASE(read_errors_do_not_publish) {
     files.heal();
     BOOST_TEST((work(files, plan, all) == expected));
   }
+}
+
+// Also when the process that made the folders died before it could sync them.
+BOOST_AUTO_TEST_CASE(new_folders_above_the_run_directory_are_durable) {
+  tests::SimulatedDisk disk;
+  disk.make_directories("/home");
+  disk.sync_directory("/");
+  disk.make_directories("/home/some/where/run");
+  const Plan plan = tests::small_plan(documents, 7);
+  const std::string part = store::build_part(tests::small_rows(plan, 0, all), all);
+  {
+    RunDirectory run(disk, "/home/some/where/run");
+    run.settle(plan);
+    run.commit(0, part);
+  }
+  tests::Random random(1);
+  disk.lose_power(random, tests::Survival::nothing, tests::Survival::nothing);
+  BOOST_TEST((disk.content("/home/some/where/run/parts/part-00000000.h5") == part));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

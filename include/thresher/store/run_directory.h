@@ -25,12 +25,16 @@ struct Totals {
   std::int64_t pairs_greedy = 0;
 };
 
+// Bytes to rows and back; HDF5's, unless a test puts another one in its place.
+class Codec;
+Codec& hdf5_codec();
+
 // One writer at a time: holds the directory's lock while it lives.
 class RunDirectory {
  public:
   // Creates the directory if needed. Throws base::Error: cannot_create (not writable, or not empty and not ours),
   // again (another process holds the lock).
-  RunDirectory(base::FileSystem& files, base::Path directory);
+  RunDirectory(base::FileSystem& files, base::Path directory, Codec& codec = hdf5_codec());
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
 
@@ -71,6 +75,7 @@ class RunDirectory {
 
   base::FileSystem& files_;
   base::Path directory_;
+  Codec& codec_;
   PartWriter writer_;
   std::unique_ptr<base::FileLock> lock_;
 };
