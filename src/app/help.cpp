@@ -30,7 +30,7 @@ constexpr std::string_view exit_codes = R"(Exit codes
   64  wrong options
   65  damaged or impossible content of a file
   66  a file is missing or cannot be read
-  69  this build or machine lacks something
+  69  this build or machine lacks something; status: a job is at work
   70  a bug in thresher, or a rank that hangs
   71  not enough memory, threads or file descriptors
   73  the output cannot be created
@@ -81,8 +81,8 @@ std::string suggestion(const std::string& name, std::span<const std::string> kno
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all{import_command(),  score_command(),  plan_command(), export_command(),
-                                        inspect_command(), verify_command(), bench_command()};
+  static const std::vector<Command> all{import_command(),  score_command(),  plan_command(),   export_command(),
+                                        inspect_command(), verify_command(), status_command(), bench_command()};
   return all;
 }
 

@@ -6,6 +6,7 @@
 
 #include "thresher/base/check.h"
 #include "thresher/base/half.h"
+#include "thresher/comm/ending.h"
 #include "thresher/model/transformer.h"
 
 namespace thresher::model {
@@ -159,6 +160,7 @@ void TensorReader::read_into(const Slice& slice, const Tensor& destination) {
     const Chunk chunk{extent, row, std::min(most, extent.rows - row)};
     const std::span<std::byte> bytes(static_cast<std::byte*>(destination.data) + row * width,
                                      static_cast<std::size_t>(chunk.rows * width));
+    comm::throw_if_cancelled();
     fetch(chunk, bytes);
     not_finite += count_not_finite(extent.dtype, bytes.data(), chunk.rows * width);
     if (!by_columns) hashers.add(row * width, bytes);

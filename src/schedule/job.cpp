@@ -20,6 +20,7 @@
 #include "schedule/report.h"
 #include "schedule/setup.h"
 #include "schedule/slurm.h"
+#include "schedule/status_board.h"
 #include "schedule/stop.h"
 #include "schedule/survey.h"
 #include "thresher/base/clock.h"
@@ -43,20 +44,35 @@ constexpr double peak_seconds = 0.05;
 class Run {
  public:
   Run(const Job& job, World world)
-      : job_(job), world_(world), leads_(world.comm.rank() == 0), started_(base::real_clock().utc()) {}
+      : job_(job),
+        world_(world),
+        leads_(world.comm.rank() == 0),
+        started_(base::real_clock().utc()),
+        board_(started_, world.comm.size()) {}
 
   base::Exit run() {
-    open();
-    load();
-    settle();
-    work();
-    return all_committed() ? conclude() : stop_early();
+    base::Exit code = base::Exit::ok;
+    try {
+      as_error([&] {
+        open();
+        load();
+        settle();
+        work();
+        code = all_committed() ? conclude() : stop_early();
+      });
+    } catch (const base::Error& error) {
+      if (leads_) tell(error);
+      throw;
+    }
+    return code;
   }
 
  private:
   // The ranks watch each other from now on; rank zero takes the directory and cuts the corpus; all get their places.
   void open();
   void limit_time();
+  std::unique_ptr<Monitor> make_monitor();
+  void tell(const base::Error& error);
   std::string stopped_text() const;
   void load();
   // Ranks must compute alike; then plan.json is written or compared, and committed parts are counted.
@@ -94,6 +110,7 @@ class Run {
   Activities activities_;
   std::unique_ptr<Setup> setup_;
   store::Plan plan_;
+  StatusBoard board_;             // rank zero's is written
   std::int64_t shards_left_ = 0;  // rank zero: not committed
   Advance advance_;               // rank zero: what was committed in this run
   Outcome outcome_;
@@ -118,12 +135,12 @@ void Run::open() {
   activities_.scorer.begin(leads_ ? base::Doing::working : base::Doing::waiting,
                            leads_ ? "looking at the corpus" : "waiting for rank 0 to look at the corpus");
   if (leads_) limit_time();
-  monitor_ = std::make_unique<Monitor>(world_, rank_names(), activities_, job_.watchdog, stop_,
-                                       MonitorHooks{.queried = [] {}, .farewell = [](const base::Error&) {}});
+  monitor_ = make_monitor();
   if (job_.device == DeviceKind::cuda) gpu_ = take_gpu(world_.comm, hosts_, names_, job_.share_gpus);
   agree(world_.comm, names_, [&] {
     if (!leads_) return;
     record_ = std::make_unique<JobRecord>(base::real_files(), job_.output, job_.fresh);
+    board_.open(base::real_files(), job_.output / "status.json");
     survey_ = survey_corpus(job_, record_->directory());
   });
   share(survey_, world_.comm);
@@ -132,6 +149,8 @@ void Run::open() {
   grid_.emplace(world_.comm, layout, hosts_);
   outcome_.places = grid_->placement().places;
   outcome_.layout = layout;
+  board_.place(layout.text());
+  board_.enter(State::loading);
   names_ = rank_names();
   monitor_->rename(names_);
   agree(world_.comm, names_, [&] {
@@ -142,6 +161,24 @@ void Run::open() {
   if (!gpu_.map.empty()) base::info(gpu_.map);
   if (!leads_ || world_.comm.size() == 1) return;
   base::info(fmt::format("layout {}\n{}", layout.text(), comm::map_text(grid_->placement(), hosts_, cores)));
+}
+
+std::unique_ptr<Monitor> Run::make_monitor() {
+  return std::make_unique<Monitor>(
+      world_, rank_names(), activities_, job_.watchdog, stop_,
+      MonitorHooks{.queried = [this] { base::info(status_text(board_.now())); },
+                   .beat =
+                       [this](const std::vector<Watch::Word>& words) {
+                         std::vector<Heartbeat> beats;
+                         for (const auto& [silence, doing] : words)
+                           beats.push_back({static_cast<int>(beats.size()), silence, doing});
+                         board_.hear(std::move(beats));
+                       },
+                   .farewell = [this](const base::Error& error) { tell(error); }});
+}
+
+void Run::tell(const base::Error& error) {
+  board_.end(error.code() == base::Exit::again ? State::stopped : State::failed, error.code(), text_of(error));
 }
 
 // A job stops early enough to be committed when its time is over, by the monotonic clock.
@@ -310,6 +347,9 @@ void Run::lead_replica(engine::Stage& stage) {
 
 // The coordinator on a thread of its own beside this rank's worker.
 void Run::coordinate(const WorkerParts& parts) {
+  const std::vector<bool>& committed = record_->committed();
+  board_.begin(progress_totals(), survey_.shard_count(), std::count(committed.begin(), committed.end(), true));
+  board_.enter(State::scoring);
   Progress progress(progress_totals(), base::real_clock(), isatty(STDERR_FILENO) == 1, job_.progress_every);
   const int replicas = grid_->layout().data;
   LeaseQueue queue(record_->committed(), replicas);
@@ -324,6 +364,8 @@ void Run::coordinate(const WorkerParts& parts) {
              advance_ = advance;
              shards_left_ = queue.left();
              progress.update(advance, weight);
+             board_.advance(advance, weight);
+             if (stop_.level() != StopLevel::none) board_.enter(State::stopping);
            },
        .stop = [&] { return stop_.level(); },
        .drop = [&] { base::fail(base::Exit::again, stopped_text()); },
@@ -379,8 +421,10 @@ void Run::measure(const engine::StageTimes& times) {
 bool Run::all_committed() {
   const bool left = leads_ && shards_left_ > 0;
   const bool all = world_.comm.all_gather(left ? "left" : "").front().empty();
-  if (all) stop_.enter(Stop::Phase::publishing);
-  return all;
+  if (!all) return false;
+  stop_.enter(Stop::Phase::publishing);
+  board_.enter(State::merging);
+  return true;
 }
 
 std::string Run::stopped_text() const {
@@ -394,7 +438,11 @@ std::string Run::stopped_text() const {
 }
 
 base::Exit Run::stop_early() {
-  if (leads_) base::info(stopped_text());
+  if (leads_) {
+    const std::string text = stopped_text();
+    base::info(text);
+    board_.end(State::stopped, base::Exit::again, text);
+  }
   monitor_.reset();
   return base::Exit::again;
 }
@@ -418,6 +466,7 @@ base::Exit Run::conclude() {
       base::info(fmt::format("{} is complete: nothing was left to do", job_.output.string()));
     else
       record_->succeed(summary_json(outcome_), run_json(job_, outcome_, hosts_, started_, base::real_clock().utc()));
+    board_.end(State::done, code, "");
     // The results are there already: a closed standard output changes nothing.
     const std::string text =
         fmt::format("{}results: {}\n", report_text(outcome_), (record_->directory().path() / "results.h5").string());

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <limits>
 #include <source_location>
 #include <utility>
 
@@ -40,10 +41,10 @@ Monitor::Monitor(World world, std::vector<std::string> names, const Activities& 
       activities_(activities),
       limit_(limit),
       leads_(world.comm.rank() == 0),
+      watch_(leads_ ? world.comm.size() : 1, limit > 0 ? limit : std::numeric_limits<double>::infinity(), now()),
       last_look_(now()),
       stop_(stop),
       hooks_(std::move(hooks)) {
-  if (limit > 0) watch_.emplace(leads_ ? world.comm.size() : 1, limit, now());
   thread_ = std::thread([this] { run(); });
 }
 
@@ -108,14 +109,14 @@ void Monitor::await_leaving() const {
 
 void Monitor::look() {
   const double time = now();
-  if (watch_ && time - last_look_ > held_up) watch_->forgive(time);
+  if (time - last_look_ > held_up) watch_.forgive(time);
   last_look_ = time;
   pass_signals();
   while (const auto message = world_.mailbox.poll(Channel::monitor)) handle(*message, time);
   if (leads_) lead_stop(time);
   if (time - last_beat_ > beat_seconds) beat(time);
-  if (!watch_ || ended_ || world_.comm.size() == 1) return;
-  if (const auto verdict = leads_ ? watch_->check(time) : watch_->silent(time)) {
+  if (ended_ || world_.comm.size() == 1) return;
+  if (const auto verdict = leads_ ? watch_.check(time) : watch_.silent(time)) {
     const int rank = leads_ ? verdict->rank : 0;
     end({base::Exit::internal, fmt::format("{}: {}", name_of(rank), verdict->reason), std::source_location()});
   }
@@ -170,14 +171,15 @@ void Monitor::beat(double time) {
   last_beat_ = time;
   const std::string pulse = pack_message(activities_.pulse());
   if (!leads_) return world_.mailbox.post(0, Channel::monitor, Kind::pulse, pulse);
-  if (watch_) watch_->heard(0, activities_.pulse(), time);
+  watch_.heard(0, activities_.pulse(), time);
+  hooks_.beat(watch_.words(time));
   for (int rank = 1; rank < world_.comm.size(); ++rank) world_.mailbox.post(rank, Channel::monitor, Kind::pulse, pulse);
 }
 
 void Monitor::handle(const comm::Message& message, double time) {
   switch (static_cast<Kind>(message.kind)) {
     case Kind::pulse:
-      if (watch_) watch_->heard(leads_ ? message.from : 0, unpack_message<Pulse>(message.bytes), time);
+      watch_.heard(leads_ ? message.from : 0, unpack_message<Pulse>(message.bytes), time);
       return;
     case Kind::failed:
       return end(unpack_error(message.bytes));

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +21,8 @@ namespace thresher::schedule {
 struct MonitorHooks {
   // SIGUSR2 has come, on any rank.
   std::function<void()> queried;
+  // Once a second: what is known of every rank.
+  std::function<void(std::vector<Watch::Word>)> beat;
   // The process ends at once: its other threads do not hear of the error.
   std::function<void(const base::Error&)> farewell;
 };
@@ -62,7 +63,7 @@ class Monitor {
   const Activities& activities_;
   const double limit_;
   const bool leads_;
-  std::optional<Watch> watch_;  // the leader of all ranks; of rank zero elsewhere
+  Watch watch_;  // the leader's of all ranks; of rank zero elsewhere
   double last_look_ = 0, last_beat_ = 0;
   int goodbyes_ = 0;
   std::atomic<bool> ended_{false}, leaving_{false};

@@ -9,6 +9,7 @@
 
 #include "thresher/base/check.h"
 #include "thresher/base/log.h"
+#include "thresher/comm/ending.h"
 #include "thresher/schedule/plan.h"
 #include "thresher/store/import.h"
 
@@ -29,6 +30,7 @@ base::Path find_corpus(const Job& job, store::RunDirectory& directory) {
   // A restart imports again: only equal input gives an equal corpus, and plan.json tells if it is not.
   store::ImportOptions options = job.import;
   options.threads = job.threads > 0 ? job.threads : options.threads;
+  options.between = comm::throw_if_cancelled;
   const auto report = store::import_files(inputs, corpus, directory.path() / "corpus-rejects.jsonl", options);
   base::info(fmt::format("imported {} documents ({} rejected) from {} files", report.documents, report.rejected,
                          inputs.size()));

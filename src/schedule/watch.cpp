@@ -60,6 +60,12 @@ void Watch::forgive(double now) {
   for (Rank& rank : ranks_) rank.heard = rank.progress = now;
 }
 
+std::vector<Watch::Word> Watch::words(double now) const {
+  std::vector<Word> words;
+  for (const Rank& rank : ranks_) words.push_back({now - rank.heard, describe(rank.pulse)});
+  return words;
+}
+
 std::optional<Watch::Verdict> Watch::silent(double now) const {
   for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
     if (const double silence = now - ranks_[rank].heard; silence > limit_)

@@ -136,8 +136,9 @@ void parse_blocks(const ImportOptions& options, Flow& flow) {
   while (std::optional<Block> block = flow.next()) flow.done(block->number, parser.parse(*block));
 }
 
-void write_records(SpoolWriter& writer, Flow& flow, ImportReport& report) {
+void write_records(SpoolWriter& writer, Flow& flow, const ImportOptions& options, ImportReport& report) {
   for (std::int64_t number = 0; std::optional<Records> records = flow.take(number); ++number) {
+    if (options.between) options.between();
     writer.append(*records);
     report.documents += static_cast<std::int64_t>(records->status.size());
     report.rejected += static_cast<std::int64_t>(records->notes.size());
@@ -177,7 +178,7 @@ ImportReport spool_files(std::span<const base::Path> inputs, const base::Path& s
       threads.push_back(start(flow, [&] { parse_blocks(options, flow); }));
     std::exception_ptr error;
     try {
-      write_records(writer, flow, report);
+      write_records(writer, flow, options, report);
     } catch (...) {
       error = std::current_exception();
       flow.stop(error);

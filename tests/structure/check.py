@@ -43,6 +43,7 @@ JSON_FILES = {
     'src/schedule/plan_json.cpp': 'what thresher plan --json prints',
     'src/schedule/report_json.cpp': 'summary.json and run.json',
     'src/store/plan_file.cpp': 'plan.json',
+    'src/schedule/status_json.cpp': 'status.json',
     'src/store/summary_file.cpp': 'totals of summary.json',
     'src/text/load.cpp': 'tokenizer.json',
 }

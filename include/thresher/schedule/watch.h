@@ -49,6 +49,12 @@ class Watch {
     std::string reason;
   };
   std::optional<Verdict> check(double now) const;
+  // How long each rank has been silent, and what it said last.
+  struct Word {
+    double silence = 0;
+    std::string doing;
+  };
+  std::vector<Word> words(double now) const;
   // The first of these reasons alone.
   std::optional<Verdict> silent(double now) const;
 

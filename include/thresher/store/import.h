@@ -30,6 +30,8 @@ struct ImportOptions {
   // Text to token ids, called from many threads at once; empty: the corpus keeps text. For pairs `split` (a byte
   // offset) is replaced by the number of tokens before the continuation.
   std::function<void(std::string_view text, std::int64_t& split, std::vector<std::uint32_t>& ids)> encode;
+  // Called now and then by the thread that imports: what it throws ends the import. May be empty.
+  std::function<void()> between;
   std::string tokenizer;        // fingerprint, with encode
   std::int64_t vocabulary = 0;  // with encode: ids below 65,536 are stored as uint16
 };
