@@ -39,12 +39,14 @@ void write_line(int descriptor, const std::string& line) {
 }  // namespace
 
 void Log::open(int rank, bool echo, std::unique_ptr<AppendFile> file) {
+  const std::lock_guard lock(mutex_);
   rank_ = rank;
   echo_ = echo;
   file_ = std::move(file);
 }
 
 void Log::write(Level level, std::string_view text) {
+  const std::lock_guard lock(mutex_);
   if (echo_ && level != Level::debug) {
     std::string line = "thresher: ";
     if (level != Level::info) line.append(name_of(level)).append(": ");

@@ -102,7 +102,7 @@ void Monitor::await_leaving() const {
     comm::throw_if_cancelled();
   } catch (const base::Error& error) {
     if (leads_) hooks_.farewell(error);
-    base::log().write(base::Level::error, error.what());
+    base::log().write(error.code() == base::Exit::again ? base::Level::info : base::Level::error, error.what());
     std::_Exit(static_cast<int>(error.code()));  // the launcher ends the other ranks
   }
 }

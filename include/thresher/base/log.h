@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -11,7 +12,7 @@ namespace thresher::base {
 
 enum class Level { debug, info, warning, error };
 
-// Lines go to standard error when this rank is `echo`, and to `file` when one is set. Thread-safe once it is open; a
+// Lines go to standard error when this rank is `echo`, and to `file` when one is set. Thread-safe; a
 // closed standard error or a full disk never throws and never ends the job.
 class Log {
  public:
@@ -20,6 +21,7 @@ class Log {
   void write(Level level, std::string_view text);
 
  private:
+  std::mutex mutex_;
   int rank_ = 0;
   bool echo_ = true;
   std::unique_ptr<AppendFile> file_;
