@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Jobs that are asked to stop, by signals and by time, in every phase: they end with 75, keep what was committed, and the
-same command makes the same bytes of it. `thresher status` knows how they are."""
+"""Jobs that are asked to stop, by signals and by time, in every phase: they end with 75, keep what was committed, and
+the same command makes the same bytes of it. `thresher status` knows how they are."""
 import json
 import os
 import random
@@ -74,19 +74,16 @@ class SignalsTest(RanksTest):
 
 
 class Alone(SignalsTest):
-    documents = 160
+    documents = 300
 
     def test_alone(self):
         run = self.folder / 'run'
-        for name, count, word in (('SIGTERM', 1, 'no shard is begun any more'), ('SIGINT', 2, 'is dropped'),
-                                  ('SIGUSR1', 1, 'no shard is begun any more')):
+        for name in ('SIGTERM', 'SIGINT', 'SIGUSR1'):
             job = self.alone(run)
             self.await_parts(job, run, len(self.parts(run)) + 2)
-            for i in range(count):
-                time.sleep(0.6 if i else 0)  # those that come together are one
-                job.send_signal(getattr(signal, name))
+            job.send_signal(getattr(signal, name))
             there = self.parts(run)
-            status = self.ends_with_75(job, run, word, f'stopped by {name}')
+            status = self.ends_with_75(job, run, 'no shard is begun any more', f'stopped by {name}')
             self.assertLessEqual(there, self.parts(run))
             self.assertEqual(status['shards_done'], len(self.parts(run)))
             done = self.status(run)
@@ -106,28 +103,42 @@ class Alone(SignalsTest):
         self.assertIn(job.wait(timeout=5), (-signal.SIGTERM, AGAIN))
         self.same_after_restart(run, 2, '--layout', 'pp=2')
 
+    def disturbed(self, command, run, call, path, after, signals):
+        """A job whose calls become slow after some, and which gets its signals then."""
+        struck = self.folder / 'struck'
+        struck.unlink(missing_ok=True)
+        job = self.alone(run, command=command, env={
+            'LD_PRELOAD': FAULTS, 'FAULT_RANK': '0', 'FAULT_CALL': call, 'FAULT_PATH': path, 'FAULT_AFTER': str(after),
+            'FAULT_ERROR': '0', 'FAULT_SECONDS': '3', 'FAULT_LOG': str(struck), 'OMPI_COMM_WORLD_RANK': '0',
+            'FAULT_WHEN': str(run / 'plan.json') if call == 'compute' else ''})
+        self.await_that(job, struck.exists)
+        for i in range(signals):
+            time.sleep(0.6 if i else 0)
+            job.send_signal(signal.SIGTERM)
+        return job
+
+    @unittest.skipUnless(os.path.exists(FAULTS), 'THRESHER_FAULTS does not name the library that slows calls down')
+    def test_what_cannot_be_finished_is_dropped(self):
+        """Three seconds for a matrix product: by a second signal, or as soon as the grace is over."""
+        run = self.folder / 'run'
+        for more, signals in (((), 2), (('--grace', '3'), 1)):
+            job = self.disturbed(self.score(run, *more), run, 'compute', '', 200, signals)
+            start = time.monotonic()
+            self.ends_with_75(job, run, 'no shard is begun any more', 'is dropped')
+            self.assertLess(time.monotonic() - start, 6)
+        self.same_after_restart(run, 0)
+
     @unittest.skipUnless(os.path.exists(FAULTS), 'THRESHER_FAULTS does not name the library that slows calls down')
     def test_import_load_and_merge(self):
         """Each of them made slow."""
         run, texts = self.folder / 'run', self.folder / 'texts.jsonl'
         command = [texts if word == self.corpus else word for word in self.score(run)]
-
-        def disturbed(call, path, signals):
-            struck = self.folder / 'struck'
-            struck.unlink(missing_ok=True)
-            job = self.alone(run, command=command, env={
-                'LD_PRELOAD': FAULTS, 'FAULT_RANK': '0', 'FAULT_CALL': call, 'FAULT_PATH': path, 'FAULT_AFTER': '0',
-                'FAULT_ERROR': '0', 'FAULT_SECONDS': '3', 'FAULT_LOG': str(struck), 'OMPI_COMM_WORLD_RANK': '0'})
-            self.await_that(job, struck.exists)
-            for i in range(signals):
-                time.sleep(0.6 if i else 0)
-                job.send_signal(signal.SIGTERM)
-            return job
-
-        self.ends_with_75(disturbed('read', '*/texts.jsonl', 1), run, 'before scoring began')
-        self.ends_with_75(disturbed('read', '*/model.safetensors', 1), run, 'before scoring began')
-        self.ends_with_75(disturbed('write', '*/.results.h5.*', 2), run, 'what was committed is there')
-        self.assertEqual(disturbed('sync', '*/.results.h5.*', 1).wait(timeout=60), 0, 'a single signal lets it end')
+        for call, path, signals, words in (('read', '*/texts.jsonl', 1, 'before scoring began'),
+                                           ('read', '*/model.safetensors', 1, 'before scoring began'),
+                                           ('write', '*/.results.h5.*', 2, 'what was committed is there')):
+            self.ends_with_75(self.disturbed(command, run, call, path, 0, signals), run, words)
+        code = self.disturbed(command, run, 'sync', '*/.results.h5.*', 0, 1).wait(timeout=60)
+        self.assertEqual(code, 0, 'a single signal lets the merge end')
         self.assertEqual((run / 'results.h5').read_bytes(), self.expected('gather'))
 
     def test_slurm_without_an_answer(self):
@@ -149,7 +160,7 @@ class Alone(SignalsTest):
         done = self.status(run)
         self.assertEqual(done.returncode, AGAIN, done.stdout)
         self.assertIn('died while scoring', done.stdout)
-        self.assertIn(f'{len(self.parts(run))} of 40 parts are committed', done.stdout)
+        self.assertIn(f'{len(self.parts(run))} of 75 parts are committed', done.stdout)
         told = json.loads(self.status(run, '--json').stdout)
         self.assertEqual((told['at_work'], told['parts']), (False, len(self.parts(run))))
         (run / 'status.json').write_text('{"state"', encoding='utf-8')
@@ -207,7 +218,7 @@ class Ranks(SignalsTest):
         self.same_after_restart(run, 2, '--layout', 'dp=2')
 
     def test_mpirun_itself_is_terminated(self):
-        """It waits for so many seconds, then its ranks get SIGTERM and have the same time again; what is committed stays."""
+        """It waits so long, then its ranks get SIGTERM and have the same time again; what is committed stays."""
         run = self.folder / 'run'
         for seconds in (1, 2):
             job = self.start(run, 2, '--layout', 'dp=2',
