@@ -118,7 +118,7 @@ Command score_command() {
       "ranks share the work. An interrupted job continues when the same command is\n"
       "given again, with any number of ranks; the results are the same bytes.\n"
       "SIGTERM, SIGINT or SIGUSR1 stops it: shards under way are finished if --grace\n"
-      "allows, everything is committed, and it ends with 75. SIGUSR2 prints the status.";
+      "allows, what is done is committed, and it ends with 75. SIGUSR2 asks how it is.";
   command.example = "mpirun -n 2 thresher score --model data/model --corpus corpus.h5 \\\n    --output runs/one";
   command.groups = {
       {"Input and output",
