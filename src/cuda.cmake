@@ -53,6 +53,24 @@ if(THRESHER_WITH_CUDA)
   endif()
 endif()
 
+# cuDNN's attention, where the toolkit (or the system) has headers of a version that knows it.
+set(THRESHER_WITH_CUDNN FALSE)
+if(THRESHER_WITH_CUDA)
+  find_path(THRESHER_CUDNN_INCLUDE cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  set(cudnn_version 0)
+  if(THRESHER_CUDNN_INCLUDE)
+    file(STRINGS ${THRESHER_CUDNN_INCLUDE}/cudnn_version.h lines REGEX "^#define CUDNN_(MAJOR|MINOR|PATCHLEVEL) [0-9]+$")
+    string(REGEX MATCHALL "[0-9]+" numbers "${lines}")
+    string(REPLACE ";" "." cudnn_version "${numbers}")
+  endif()
+  if(cudnn_version VERSION_GREATER_EQUAL 9.18)
+    set(THRESHER_WITH_CUDNN TRUE)
+    message(STATUS "cuDNN ${cudnn_version}: its attention may be taken")
+  else()
+    message(STATUS "no headers of cuDNN 9.18 or newer: attention by the own kernel alone")
+  endif()
+endif()
+
 # Both sides of thresher_cuda.so have to be compiled with the same of these.
 set(interface "")
 foreach(header IN ITEMS include/thresher/device/device.h include/thresher/device/cuda.h include/thresher/device/softmax.h

@@ -13,7 +13,8 @@ FLOORS = {'base': 0, 'tensor': 1, 'device': 2, 'store': 2, 'text': 2, 'comm': 3,
 
 # Third-party headers: what an include begins with, and the paths (regular expressions) that may have it.
 THIRD_PARTY = [
-    ('CUDA', r'cuda|cublas|cudnn|nvml|nvtx', [r'src/device/cuda/', r'tests/device/cuda_runtime/', r'tests/comm/nccl/fake/']),
+    ('CUDA', r'cuda|cublas|cudnn|nvml|nvtx', [r'src/device/cuda/', r'tests/device/(cuda_runtime|cudnn)/',
+                                          r'tests/comm/nccl/fake/']),
     ('NCCL', r'nccl', [r'src/comm/nccl_', r'tests/comm/nccl/fake/']),
     ('oneDNN', r'dnnl|oneapi/', [r'src/device/cpu/', r'tests/device/']),
     ('MPI', r'mpi\.h|mpi/', [r'src/comm/', r'src/app/main\.cpp', r'tests/\w+/?\w*main\.cpp', r'tests/comm/']),

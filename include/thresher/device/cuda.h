@@ -40,6 +40,7 @@ struct Tuned {
   double seconds = 0;        // of the algorithm that was chosen
   double first_seconds = 0;  // of the one that would have been taken unmeasured
   double flop = 0;
+  std::string note;  // where something that might be faster could not be taken: what, and why
 };
 
 struct Tuning {

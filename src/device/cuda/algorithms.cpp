@@ -51,6 +51,11 @@ const std::string* Algorithms::find(const std::string& section, const std::strin
   return found == holder->second.choices.end() ? nullptr : &found->second;
 }
 
+std::map<std::string, std::string> Algorithms::choices(const std::string& section) const {
+  const auto holder = sections_.find(section);
+  return holder == sections_.end() ? std::map<std::string, std::string>() : holder->second.choices;
+}
+
 void Algorithms::add(const std::string& section, const std::string& key, const std::string& choice) {
   sections_[section].choices.emplace(key, choice);
 }

@@ -11,12 +11,20 @@
 // texts may follow each other.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 
 namespace thresher::device::cuda {
+
+// What happens to a step that no algorithm is known for.
+enum class Unknown : std::uint8_t {
+  choose,  // it takes one that is good in general
+  note,    // it takes any that serves, and is noted; for steps whose results nobody needs
+  tune
+};
 
 class Algorithms {
  public:
@@ -32,6 +40,8 @@ class Algorithms {
   void know(const std::string& section, Reads reads) { sections_[section].reads = std::move(reads); }
   // Null where nothing is known.
   const std::string* find(const std::string& section, const std::string& key) const;
+  // All of a section's choices, by their keys.
+  std::map<std::string, std::string> choices(const std::string& section) const;
   // What is known already stays.
   void add(const std::string& section, const std::string& key, const std::string& choice);
 

@@ -5,6 +5,7 @@
 // Errors of a launch are base::Error (os). Rows of no column, or no rows, are no work.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -26,6 +27,19 @@ void add(const Tensor& x, const Tensor& bias, const Tensor& out, Stream stream);
 // multiply-adds, much slower.
 void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences, const AttendOptions& options,
             const Tensor& out, Stream stream);
+
+// Where packed sequences lie, as cuDNN is told: their lengths, 0 for those that are not there, and for each of four
+// matrices the number of elements before them. Rows count from `first_row` on.
+struct Ragged {
+  Tensor starts;  // i32, 1 x (sequences + 1)
+  std::int64_t sequences = 0;
+  std::int64_t first_row = 0;
+  std::int64_t room = 0;  // sequences that there may be
+  std::array<std::int64_t, 4> strides{};
+  std::int32_t* lengths = nullptr;         // `room` of them
+  std::array<std::int64_t*, 4> offsets{};  // `room` + 1 of each
+};
+void ragged(const Ragged& ragged, Stream stream);
 
 // out = (tree of the pieces' sums + bias) + out, as matmul's comment in device.h says: piece p is the matrix at
 // partials.data + p * piece_stride elements. 1, 2, 4 or 8 pieces of f32, out f32 or bf16.

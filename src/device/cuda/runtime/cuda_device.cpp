@@ -25,6 +25,17 @@ std::string isa_of(const Gpu& gpu) {
                      version / 10000, version / 100 % 100, version % 100);
 }
 
+// What the environment says about attention.
+AttentionBy attention_by() {
+  const char* given = std::getenv("THRESHER_ATTENTION");
+  const auto by = read_attention_by(given && *given ? given : "measured");
+  if (!by)
+    base::fail(base::Exit::config,
+               fmt::format("THRESHER_ATTENTION={} in the environment; it may be measured, own or cudnn", given),
+               std::source_location());
+  return *by;
+}
+
 cudaStream_t stream_on(int gpu) {
   check(cudaSetDevice(gpu), "choosing the GPU");
   return make_stream().release();
@@ -63,11 +74,15 @@ CudaDevice::CudaDevice(const CudaOptions& options, const Gpu& gpu)
       copies_(stream_.raw()),
       algorithms_(isa_),
       products_(options.gpu, stream_.raw(), algorithms_),
+      attention_(options.gpu, stream_.raw(), algorithms_, attention_by(),
+                 [gpu_index = options.gpu, stream = stream_.raw()](std::string& trouble) {
+                   return make_packed_attention(gpu_index, stream, trouble);
+                 }),
       matmul_(options.gpu, stream_.raw(), products_),
       score_(options.gpu, stream_.raw(), products_, timeline_),
       slots_(options.gpu, stream_.raw(), timeline_) {
   algorithms_.merge(options.algorithms);
-  if (options.tune) products_.on_unknown(Products::Unknown::tune);
+  if (options.tune) on_unknown(Unknown::tune);
 }
 
 CudaDevice::~CudaDevice() {
@@ -285,7 +300,7 @@ void CudaDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const
          "attend's heads");
   expect(q.dtype == k.dtype && q.dtype == v.dtype && (q.dtype == DType::f32 || q.dtype == out.dtype), "attend's types");
   const Range range = step("attend");
-  cuda::attend(q, k, v, sequences, options, out, stream_.raw());
+  attention_.run({q, k, v, sequences, options, out});
 }
 
 void CudaDevice::gate(const Tensor& x, Activation activation, const Tensor& out) {
@@ -323,13 +338,36 @@ void CudaDevice::time(double& seconds, const std::function<void()>& body) {
 }
 
 std::string CudaDevice::rehearse(const std::function<void()>& body) {
-  products_.on_unknown(Products::Unknown::note);
+  on_unknown(Unknown::note);
   body();
   finish();
   std::string steps;
   for (const ProductKey& key : products_.noted()) steps += fmt::format("{} {}\n", products_section, text_of(key));
-  products_.on_unknown(Products::Unknown::choose);
+  for (const AttentionKey& key : attention_.noted()) steps += fmt::format("{} {}\n", attention_section, text_of(key));
+  on_unknown(Unknown::choose);
   return steps;
+}
+
+Tuned CudaDevice::tune_step(std::string_view line, Algorithms& fresh) {
+  const std::string_view section = line.substr(0, line.find(' '));
+  const std::string_view rest = line.substr(std::min(line.size(), section.size() + 1));
+  if (section == attention_section) {
+    const auto key = read_attention_key(rest);
+    expect(key.has_value(), "attention to tune");
+    const TunedAttention attention = attention_.tune(*key);
+    fresh.add(attention_section, text_of(*key), text_of(attention.choice));
+    return {std::string(line), attention.seconds, attention.own_seconds, attention.flop, attention.note};
+  }
+  const auto key = read_product_key(rest);
+  expect(section == products_section && key, "steps to tune");
+  const TunedProduct product = products_.tune(*key);
+  fresh.add(products_section, text_of(*key), text_of(product.choice));
+  return {std::string(line), product.seconds, product.first_seconds, product.flop, {}};
+}
+
+void CudaDevice::on_unknown(Unknown what) {
+  products_.on_unknown(what);
+  attention_.on_unknown(what);
 }
 
 Tuning CudaDevice::tune(std::string_view steps) {
@@ -339,12 +377,8 @@ Tuning CudaDevice::tune(std::string_view steps) {
   Tuning tuning;
   for (std::size_t end = 0; !steps.empty(); steps.remove_prefix(end + 1)) {
     end = steps.find('\n');
-    const std::string_view line = steps.substr(0, end), section = line.substr(0, line.find(' '));
-    const auto key = read_product_key(line.substr(std::min(line.size(), section.size() + 1)));
-    expect(end != std::string_view::npos && section == products_section && key, "steps to tune");
-    const TunedProduct product = products_.tune(*key);
-    fresh.add(products_section, text_of(*key), text_of(product.choice));
-    tuning.steps.push_back({std::string(line), product.seconds, product.first_seconds, product.flop});
+    expect(end != std::string_view::npos, "steps to tune");
+    tuning.steps.push_back(tune_step(steps.substr(0, end), fresh));
   }
   tuning.algorithms = fresh.text();
   tuning.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

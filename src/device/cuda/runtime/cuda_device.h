@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "device/cuda/runtime/attention.h"
 #include "device/cuda/runtime/matmul.h"
 #include "device/cuda/runtime/memory.h"
 #include "device/cuda/runtime/product.h"
@@ -22,7 +23,7 @@ class CudaDevice : public Device {
   ~CudaDevice() override;
 
   std::string kind() const override { return "cuda"; }
-  std::string isa() const override { return isa_; }
+  std::string isa() const override { return isa_ + attention_.told(); }
   int threads() const override { return threads_; }
   bool host_memory() const override { return false; }
   void* queue() override;
@@ -70,6 +71,8 @@ class CudaDevice : public Device {
   // Any thread may call, and CUDA remembers the GPU by thread. `name` appears in the message where the step fails
   // later.
   [[nodiscard]] Range step(const char* name);
+  void on_unknown(Unknown what);
+  Tuned tune_step(std::string_view line, Algorithms& fresh);
   // Waits; `doing` is what was asked for.
   void wait(const char* doing);
   // The weight, to be read by the next step.
@@ -87,6 +90,7 @@ class CudaDevice : public Device {
   Timeline timeline_;
   Algorithms algorithms_;
   Products products_;
+  Attention attention_;
   Matmul matmul_;
   Score score_;
   Slots slots_;

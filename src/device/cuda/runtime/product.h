@@ -22,13 +22,6 @@ constexpr std::int64_t tuned_rows = 8192;
 
 class Products {
  public:
-  // What happens to a product that no algorithm is known for.
-  enum class Unknown : std::uint8_t {
-    choose,  // it takes the first one that passes
-    note,    // it takes any that serves, and is noted; for steps whose results nobody needs
-    tune
-  };
-
   // `algorithms` must outlive this.
   Products(int gpu, cudaStream_t stream, Algorithms& algorithms);
   ~Products();
