@@ -12,7 +12,7 @@ void check_rope(Device& device);
 void check_gate(Device& device);
 void check_matmul(Device& device);
 void check_attend(Device& device);
-void check_attend_of(Device& device, DType dtype, DType out);
+void check_attend_of(Device& device, DType dtype, DType out);  // of inputs and output
 void check_score(Device& device);
 void check_score_ties(Device& device);
 void check_score_of_broken_logits(Device& device);

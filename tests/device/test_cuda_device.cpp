@@ -82,6 +82,34 @@ BOOST_FIXTURE_TEST_CASE(works_from_another_thread, Cuda) {
   std::thread([&] { contract::check_matmul(*one); }).join();
 }
 
+// Attention by cuDNN, wherever it can be given it, and what it is worth. Its engines are tried by the device itself:
+// one that breaks a promise fails here with its reason.
+BOOST_FIXTURE_TEST_CASE(attention_by_cudnn, Cuda) {
+  setenv("THRESHER_ATTENTION", "cudnn", 1);
+  const auto forced = make_cuda_device(options);
+  unsetenv("THRESHER_ATTENTION");
+  for (const char* kind : {"f32 64", "f32 128", "bf16 128"}) {
+    try {
+      const Tuning tuning = tune(*forced, std::string("attention ") + kind + "\n");
+      for (const Tuned& tuned : tuning.steps)
+        BOOST_TEST_MESSAGE(tuned.step << ": own kernel " << tuned.flop / tuned.first_seconds / 1e12
+                                      << " TFLOP/s, cuDNN " << tuned.flop / tuned.seconds / 1e12 << ", tried for "
+                                      << tuning.seconds << " s; " << tuning.algorithms);
+    } catch (const base::Error& error) {
+      if (std::string(error.what()).find("libcudnn") == std::string::npos) throw;
+      BOOST_TEST_MESSAGE("skipped: " << error.what());
+      return;
+    }
+  }
+  contract::check_attend_of(*forced, DType::bf16, DType::bf16);
+  contract::check_attend_of_part(*forced);
+  const auto other = make_cuda_device({.gpu = options.gpu, .threads = 1, .algorithms = algorithms_of(*forced)});
+  contract::check_same_bits(*forced, *other);
+  const auto measured = make_cuda_device(options);
+  for (const Tuned& tuned : tune(*measured, "attention f32 128\n").steps)
+    BOOST_TEST_MESSAGE("measured: " << measured->isa() << " " << tuned.note);
+}
+
 // A second device that is given the first one's choices chooses nothing itself.
 BOOST_FIXTURE_TEST_CASE(algorithms_can_be_given, Cuda) {
   contract::check_matmul(*one);

@@ -266,6 +266,51 @@ BOOST_AUTO_TEST_CASE(unknown_attention_is_noted_or_own_until_it_is_tuned) {
   BOOST_TEST(untuned.told() == "");
 }
 
+BOOST_AUTO_TEST_CASE(by_force_and_unmeasured_the_first_engine_that_passes_is_taken) {
+  offer.engines = {by_heads, right, quick};
+  const Example example(stream.raw());
+  attention(AttentionBy::cudnn).run(example.call);
+  BOOST_TEST(*algorithms.find(attention_section, "f32 16") == "cudnn 9.19.0 0 24=7");
+}
+
+// Rows and sequences of several runs each find their places.
+BOOST_AUTO_TEST_CASE(many_sequences_are_computed_in_turns) {
+  constexpr std::int64_t count = 1030, size = 8, rows = 9000;
+  std::vector<std::int32_t> host_starts;
+  for (std::int32_t i = 0; i <= count; ++i) host_starts.push_back(i <= 1000 ? 3 * i : 3000 + (i - 1000) * 200);
+  const Buffer in = device_buffer(0, rows * 3 * size * 4), starts = device_buffer(0, (count + 1) * 4);
+  const Buffer own = device_buffer(0, rows * size * 2), out = device_buffer(0, rows * size * 2);
+  Copies copies(stream.raw());
+  std::vector<float> values(rows * 3 * size);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i * 7919 % 100003));
+  const Tensor all = tensor::matrix(in.data(), DType::f32, rows, 3 * size);
+  copies.upload(tensor::matrix(values.data(), DType::f32, rows, 3 * size), all);
+  const Tensor there = tensor::row_vector(starts.data(), DType::i32, count + 1);
+  copies.upload(tensor::row_vector(host_starts.data(), DType::i32, count + 1), there);
+  AttentionCall call{.q = all.columns_from(0, size),
+                     .k = all.columns_from(size, size),
+                     .v = all.columns_from(2 * size, size),
+                     .sequences = {there, count, 200, {}},
+                     .options = {.query_heads = 1, .kv_heads = 1, .head_size = size, .scale = 0.3f},
+                     .out = tensor::matrix(own.data(), DType::bf16, rows, size)};
+  const Engine engine{quick, {{24, 7}}};
+  std::vector<std::uint16_t> whole(rows * size), turns(rows * size);
+  StandIn cudnn(stream.raw(), offer);
+  Packing packing(0, stream.raw(), cudnn);
+  packing.run(call, engine);
+  copies.download(call.out, tensor::matrix(whole.data(), DType::bf16, rows, size));
+  BOOST_TEST(offer.runs == 2);
+  BOOST_TEST(offer.most_rows == rows);
+  call.out.data = out.data();
+  call.sequences.host_starts = host_starts;
+  offer = {};
+  packing.run(call, engine);
+  copies.download(call.out, tensor::matrix(turns.data(), DType::bf16, rows, size));
+  BOOST_TEST(offer.runs == 2);
+  BOOST_TEST(offer.most_rows <= 8192);
+  BOOST_TEST((whole == turns));
+}
+
 BOOST_AUTO_TEST_CASE(a_choice_that_this_machine_cannot_follow_ends_the_job) {
   const Example example(stream.raw());
   const auto refuses = [&](const char* words) {

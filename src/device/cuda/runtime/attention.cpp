@@ -76,10 +76,7 @@ const Engine* Attention::engine(const AttentionCall& call) {
       noted_.insert(key);
       return nullptr;
     } else {
-      if (by_ == AttentionBy::cudnn || unknown_ == Unknown::tune)
-        tune(key);
-      else
-        take(key, {});
+      decide(key, unknown_ == Unknown::tune);
       found = choices_.find(key);
     }
   }
@@ -106,13 +103,19 @@ bool Attention::find_cudnn() {
 }
 
 TunedAttention Attention::tune(const AttentionKey& key) {
+  return decide(key, true);
+}
+
+TunedAttention Attention::decide(const AttentionKey& key, bool timed) {
   TunedAttention tuned;
-  if (by_ == AttentionBy::own) {
+  if (by_ == AttentionBy::measured && !timed) {
+    tuned.note = "it is not measured";
+  } else if (by_ == AttentionBy::own) {
     tuned.note = "THRESHER_ATTENTION=own";
   } else if (!find_cudnn()) {
     tuned.note = trouble_;
   } else {
-    tuned = tried(key);
+    tuned = tried(key, timed);
   }
   if (by_ == AttentionBy::cudnn && !tuned.choice.engine)
     base::fail(base::Exit::unavailable,
@@ -127,24 +130,25 @@ void Attention::take(const AttentionKey& key, const AttentionChoice& choice) {
   choices_.emplace(key, choice);
 }
 
-TunedAttention Attention::tried(const AttentionKey& key) {
+TunedAttention Attention::tried(const AttentionKey& key, bool timed) {
   TunedAttention tuned;
   tuned.note = "cuDNN has no engine for it";
   AttentionTrial trial(gpu_, stream_, *packing_, key, sizes_);
-  tuned.seconds = tuned.own_seconds = trial.seconds(nullptr);
+  if (timed) tuned.seconds = tuned.own_seconds = trial.seconds(nullptr);
   tuned.flop = trial.flop();
   std::vector<Engine> engines = cudnn_->engines(usual_shape(key));
   if (engines.size() > most_engines) engines.resize(most_engines);
   for (const Engine& engine : engines) {
+    const bool first = !tuned.choice.engine;
+    if (!first && !timed) break;
     double seconds = 0;
-    if (const auto objection = refusal(trial, key, engine, seconds)) {
-      if (!tuned.choice.engine)
-        tuned.note = fmt::format("cuDNN's engine {} is refused: {}", text_of(engine), *objection);
-    } else if (seconds < tuned.seconds || (by_ == AttentionBy::cudnn && !tuned.choice.engine)) {
+    if (const auto objection = refusal(trial, key, engine, timed ? &seconds : nullptr)) {
+      if (first) tuned.note = fmt::format("cuDNN's engine {} is refused: {}", text_of(engine), *objection);
+    } else if (seconds < tuned.seconds || (by_ == AttentionBy::cudnn && first)) {
       tuned.seconds = seconds;
       tuned.choice = {.engine = engine, .version = cudnn_->version()};
       tuned.note.clear();
-    } else if (!tuned.choice.engine) {
+    } else if (first) {
       tuned.note = fmt::format("cuDNN's engine {} takes {:.3g} ms", text_of(engine), seconds * 1e3);
     }
   }
@@ -152,12 +156,12 @@ TunedAttention Attention::tried(const AttentionKey& key) {
 }
 
 std::optional<std::string> Attention::refusal(AttentionTrial& trial, const AttentionKey& key, const Engine& engine,
-                                              double& seconds) {
+                                              double* seconds) {
   try {
     if (const std::int64_t bytes = cudnn_->prepare(usual_shape(key), engine); bytes > greatest_workspace)
       return fmt::format("it needs {} bytes of memory, at most {} are allowed", bytes, greatest_workspace);
     if (const auto objection = trial.objection(engine)) return objection;
-    seconds = trial.seconds(&engine);
+    if (seconds) *seconds = trial.seconds(&engine);
   } catch (const base::Error& error) {
     return error.what();
   }

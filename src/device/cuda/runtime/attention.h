@@ -43,10 +43,12 @@ class Attention {
  private:
   // Null: the own kernel.
   const Engine* engine(const AttentionCall& call);
-  TunedAttention tried(const AttentionKey& key);
-  // Why the engine cannot be taken; else `seconds` says what it takes.
+  TunedAttention decide(const AttentionKey& key, bool timed);
+  // Of the engines that pass, the fastest, or the first: what is taken untimed is the same everywhere.
+  TunedAttention tried(const AttentionKey& key, bool timed);
+  // Why the engine cannot be taken; else `seconds`, if asked for, says what it takes.
   std::optional<std::string> refusal(AttentionTrial& trial, const AttentionKey& key, const Engine& engine,
-                                     double& seconds);
+                                     double* seconds);
   void take(const AttentionKey& key, const AttentionChoice& choice);
   bool find_cudnn();
   AttentionChoice given(const AttentionKey& key, const std::string& text);
