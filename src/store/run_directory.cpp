@@ -78,6 +78,8 @@ RunDirectory::RunDirectory(base::FileSystem& files, base::Path directory, Codec&
   }
   if (!files_.exists(directory_ / marker))
     base::write_atomically(files_, directory_ / marker, "A run directory of Thresher.\n");
+  else
+    files_.sync_directory(directory_);  // whoever made the marker may have died before this; it goes first
   if (const Entry parts = files_.entry(directory_ / "parts"); parts != Entry::none && parts != Entry::directory) {
     fail(Exit::cannot_create, (directory_ / "parts").string() + " is not a directory: remove it");
   }

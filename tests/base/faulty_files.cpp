@@ -92,7 +92,14 @@ void FaultyFiles::heal() {
   armed_.clear();
 }
 
+void FaultyFiles::before(std::int64_t call, std::function<void()> work) {
+  until_work_ = call;
+  work_ = std::move(work);
+}
+
 const Fault* FaultyFiles::count(Operation operation) {
+  if (dead_) throw Crash{};
+  if (work_ && until_work_-- == 0) std::exchange(work_, {})();
   if (dead_) throw Crash{};
   ++calls_[static_cast<std::size_t>(operation)];
   changes_ += changes_disk(operation);

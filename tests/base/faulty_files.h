@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,8 @@ class FaultyFiles final : public base::FileSystem {
   void inject(const Fault& fault);
   // No more faults. A dead process stays dead.
   void heal();
+  // Before call number `call` of any kind, from 0 and from now, something else happens: what another process does.
+  void before(std::int64_t call, std::function<void()> work);
   // The process dies now: from now on its calls throw Crash, but `remove`, which is called while objects are destroyed
   // and does nothing.
   void die() { dead_ = true; }
@@ -112,6 +115,8 @@ class FaultyFiles final : public base::FileSystem {
   std::vector<Armed> armed_;
   std::array<std::int64_t, operation_count> calls_{};
   std::int64_t changes_ = 0, attempts_ = 0;
+  std::function<void()> work_;
+  std::int64_t until_work_ = 0;  // calls
   bool dead_ = false, struck_ = false;
 };
 

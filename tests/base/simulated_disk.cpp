@@ -294,6 +294,12 @@ void SimulatedDisk::lose_power(Random& random, Survival names, Survival data) {
   locks_.clear();
 }
 
+void SimulatedDisk::damage(const Path& path, const std::string& content) {
+  const File file = find(key(path), "damage");
+  file->now = file->synced = content;
+  file->changes.clear();
+}
+
 std::vector<std::string> SimulatedDisk::names() const {
   std::vector<std::string> found;
   for (const auto& entry : names_) found.push_back(entry.first);

@@ -53,6 +53,9 @@ class SimulatedDisk final : public base::FileSystem {
   void lose_power(Random& random);
   void lose_power(Random& random, Survival names, Survival data);
 
+  // Somebody overwrites a file that is there, durably.
+  void damage(const base::Path& path, const std::string& content);
+
   // Of all files and directories, sorted.
   std::vector<std::string> names() const;
   // "(no such file)" where there is none.

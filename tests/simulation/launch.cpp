@@ -41,6 +41,7 @@ Launch::Launch(const Options& options, tests::Random& random, std::set<std::int6
     ranks_.push_back(std::make_unique<Rank>(options.number, rank, around_, network_.mailbox(rank), options.disk));
   for (const auto& [rank, fault] : options.disturbance.faults)
     ranks_[static_cast<std::size_t>(rank)]->files().inject(fault);
+  leader().files().before(options.disturbance.meanwhile_call, options.disturbance.meanwhile);
 }
 
 // An error after the process died is only what it had begun to say.
@@ -138,7 +139,21 @@ void Launch::begin() {
       if (disturbance.killed >= 0) return die(disturbance.killed);
       for (int rank = 0; rank < options_.ranks; ++rank) bury(rank);
     });
+  if (disturbance.intruder_at) events_.after(*disturbance.intruder_at, [this] { intrude(); });
   if (disturbance.stop_at) events_.after(*disturbance.stop_at, [this] { order_stop(); });
+}
+
+void Launch::intrude() {
+  if (leader().ended()) return;
+  tests::FaultyFiles files(options_.disk, "intruder");
+  try {
+    const schedule::JobRecord second(files, options_.directory, false, options_.codec);
+  } catch (const base::Error& error) {
+    if (error.code() == base::Exit::again && files.changes() <= 2)
+      return;  // the directory, which is there, and the lock
+    throw Broken(fmt::format("a second job ends with {}: {}", static_cast<int>(error.code()), error.what()));
+  }
+  throw Broken("two jobs hold the lock");
 }
 
 void Launch::order_stop() {

@@ -21,8 +21,11 @@ namespace thresher::simulation {
 struct Disturbance {
   std::vector<std::pair<int, tests::Fault>> faults;  // by rank
   std::optional<double> kill_at{};
-  int killed = -1;     // this rank; below 0: all at once
-  bool power = false;  // where a process dies, all of them do
+  int killed = -1;                      // this rank; below 0: all at once
+  bool power = false;                   // where a process dies, all of them do
+  std::optional<double> intruder_at{};  // somebody starts the same job in the same directory
+  std::function<void()> meanwhile{};    // happens before call number `meanwhile_call` of rank zero's files
+  std::int64_t meanwhile_call = 0;
   std::optional<double> stop_at{};
   schedule::StopLevel stop = schedule::StopLevel::finish;
 };
@@ -83,6 +86,7 @@ class Launch {
   void step();
   void conclude();
   void order_stop();
+  void intrude();
   void fail(Rank& rank, const base::Error& error);
   void die(int rank);
   void bury(int rank);

@@ -28,9 +28,11 @@ bool number_after(int count, char** words, std::string_view name, std::uint64_t&
 void print(const simulation::Tally& tally, std::int64_t failures, double seconds) {
   fmt::print(
       "{} jobs, {} failures; {} launches of {} ranks: {} finished, {} stopped, {} ended with an error, {} were killed; "
-      "{} power losses, {} events, {} directories verified; {:.3f} ms a job, trace {:016x}\n",
+      "{} power losses, {} stragglers, {} intruders, {} damaged parts, {} events, {} directories verified; {:.3f} ms a "
+      "job, trace {:016x}\n",
       tally.jobs, failures, tally.launches, tally.ranks, tally.finished, tally.stopped, tally.failed, tally.killed,
-      tally.power_losses, tally.events, tally.verified, 1e3 * seconds / static_cast<double>(tally.jobs), tally.trace);
+      tally.power_losses, tally.stragglers, tally.intruders, tally.damaged, tally.events, tally.verified,
+      1e3 * seconds / static_cast<double>(tally.jobs), tally.trace);
   std::fflush(stdout);
 }
 

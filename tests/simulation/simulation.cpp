@@ -4,10 +4,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <memory>
 #include <set>
 
 #include "base/simulated_disk.h"
 #include "simulation/mistakes.h"
+#include "simulation/straggler.h"
 #include "simulation/world.h"
 #include "thresher/base/hash.h"
 #include "thresher/store/verify.h"
@@ -48,6 +51,9 @@ class Job {
   Fault choose_fault(Fault::Kind kind);
   Disturbance choose_disturbance(int ranks);
   Outcome launch(bool disturbed);
+  Outcome launch(const Disturbance& disturbance, int ranks);
+  void leave_straggler(const Outcome& outcome);
+  void damage_part();
   void look_at_errors(const Outcome& outcome, const Disturbance& disturbance) const;
   void expect_whole_files() const;
   void expect_finished();
@@ -70,8 +76,10 @@ class Job {
   CommitRule plain_rule_;
   const World* world_;
   const World* before_ = nullptr;  // what another job left here, which --fresh removes
-  bool fresh_ = false;
+  bool fresh_ = false, lost_power_ = false;
   std::set<std::int64_t> acknowledged_;
+  std::unique_ptr<Straggler> straggler_;
+  std::map<std::string, std::string> damaged_;  // files that were damaged, until a launch gets through
   Tally tally_;
 };
 
@@ -156,7 +164,58 @@ Disturbance Job::choose_disturbance(int ranks) {
 Outcome Job::launch(bool disturbed) {
   const int ranks = choose_ranks();
   disk_.no_limit();
-  const Disturbance disturbance = disturbed ? choose_disturbance(ranks) : Disturbance{};
+  Disturbance disturbance;
+  if (disturbed) disturbance = choose_disturbance(ranks);
+  if (random_.once_in(16)) {
+    disturbance.intruder_at = 0.1 * random_.share() * random_.share();
+    ++tally_.intruders;
+  }
+  const std::unique_ptr<Straggler> straggler = std::move(straggler_);
+  if (!straggler) return launch(disturbance, ranks);
+  // It writes all at once in the middle of the launch, or the launch happens in the middle of its writing.
+  const std::int64_t call = some_count(random_, 60);
+  Outcome outcome;
+  bool launched = false;
+  const auto launch_now = [&] {
+    launched = true;
+    outcome = launch(disturbance, ranks);
+    if (lost_power_) straggler->die();
+  };
+  if (random_.once_in(2)) {
+    straggler->write_on(call / 4, launch_now);
+  } else {
+    disturbance.meanwhile = [&] { straggler->write_on(0, {}); };
+    disturbance.meanwhile_call = call;
+  }
+  if (!launched) launch_now();
+  return outcome;
+}
+
+// A machine was cut off when the job ended: one of its processes does not know.
+void Job::leave_straggler(const Outcome& outcome) {
+  if (!outcome.settled || outcome.end == End::finished || !world_->plan.sharded() || !random_.once_in(4)) return;
+  straggler_ = std::make_unique<Straggler>(tally_.stragglers++, disk_, directory_, *world_, random_);
+}
+
+// A disk that forgets, or a hand that slips.
+void Job::damage_part() {
+  const std::string parts = (directory_ / "parts").string() + "/part-";
+  for (const std::string& path : disk_.names()) {
+    if (!path.starts_with(parts) || !random_.once_in(2)) continue;
+    std::string content = disk_.content(path);
+    if (random_.once_in(2))
+      content.resize(static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(content.size()))));
+    else
+      content[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(content.size())))] ^= 4;
+    disk_.damage(path, content);
+    damaged_[path] = content;
+    acknowledged_.erase(std::stoll(path.substr(parts.size())));
+    ++tally_.damaged;
+    return;
+  }
+}
+
+Outcome Job::launch(const Disturbance& disturbance, int ranks) {
   Outcome outcome;
   {
     CommitRule& rule = mistake_ == Mistake::done_list ? done_list_ : plain_rule_;
@@ -173,7 +232,8 @@ Outcome Job::launch(bool disturbed) {
   if (outcome.error) note(outcome.error->what());
   if (outcome.settled) fresh_ = false;
   look_at_errors(outcome, disturbance);
-  if (outcome.end != End::killed || !disturbance.power) return outcome;
+  lost_power_ = outcome.end == End::killed && disturbance.power;
+  if (!lost_power_) return outcome;
   disk_.lose_power(random_);
   ++tally_.power_losses;
   return outcome;
@@ -210,6 +270,8 @@ void Job::expect_whole_files() const {
     if (!path.starts_with(below) || path.ends_with(".tmp")) continue;
     const std::string name = path.substr(below.size());
     if (name == "lock" || name == "parts" || name == "logs" || is_expected(name, disk_.content(path))) continue;
+    if (const auto found = damaged_.find(path); found != damaged_.end() && found->second == disk_.content(path))
+      continue;
     throw Broken(fmt::format("{} has its name and {} bytes that are not its own", name, disk_.content(path).size()));
   }
 }
@@ -222,6 +284,8 @@ void Job::expect_finished() {
   const std::string below = directory_.string() + "/";
   for (const std::string& path : disk_.names()) {
     const std::string name = path.starts_with(below) ? path.substr(below.size()) : "lock";
+    // A straggler cleans up behind itself, but that is not durable.
+    if (tally_.stragglers > 0 && name.find(".straggler-") != std::string::npos) continue;
     if (name != "lock" && name != "parts" && name != "logs" && !world_->finished.contains(name))
       throw Broken(name + " is left after success");
   }
@@ -241,15 +305,16 @@ void Job::verify() {
 Tally Job::run() {
   const std::int64_t disturbed = random_.between(1, most_disturbed);
   const std::int64_t fresh_at = random_.once_in(16) ? random_.below(disturbed) : -1;
-  bool finished = false;
   for (std::int64_t number = 0; number <= disturbed; ++number) {
     if (number == fresh_at) {
+      straggler_.reset();
       before_ = world_;
       world_ = &choose_world();
       fresh_ = true;
     }
     const Outcome outcome = launch(number < disturbed);
     expect_whole_files();
+    if (outcome.end != End::killed || !lost_power_) leave_straggler(outcome);
     const bool success = outcome.end == End::finished;
     tally_.finished += success;
     tally_.stopped += outcome.end == End::stopped;
@@ -258,8 +323,11 @@ Tally Job::run() {
     if (number == disturbed && !success)
       throw Broken("undisturbed, and still not finished: " +
                    (outcome.error ? std::string(outcome.error->what()) : "no error"));
-    finished = success && !fresh_;
-    if (!finished) continue;
+    if (!success) {
+      if (random_.once_in(16)) damage_part();
+      continue;
+    }
+    damaged_.clear();
     expect_finished();
     verify();
     if (random_.once_in(4)) {
@@ -267,7 +335,10 @@ Tally Job::run() {
       ++tally_.power_losses;
       expect_finished();
     }
-    if (random_.once_in(2)) break;  // else a job that is complete is launched again
+    if (random_.once_in(8))
+      damage_part();
+    else if (random_.once_in(2))
+      break;  // else a job that is complete is launched again
   }
   tally_.jobs = 1;
   return tally_;
@@ -285,6 +356,9 @@ void Tally::add(const Tally& other) {
   failed += other.failed;
   killed += other.killed;
   power_losses += other.power_losses;
+  stragglers += other.stragglers;
+  intruders += other.intruders;
+  damaged += other.damaged;
   verified += other.verified;
   trace = (trace ^ other.trace) * 0x100000001b3;
 }

@@ -22,8 +22,9 @@ enum class Mistake : std::uint8_t {
 struct Tally {
   std::int64_t jobs = 0, launches = 0, ranks = 0, events = 0;
   std::int64_t finished = 0, stopped = 0, failed = 0, killed = 0, power_losses = 0;  // launches
-  std::int64_t verified = 0;                                                         // directories, by verify_run
-  std::uint64_t trace = 0;  // of all that happened: equal seeds have equal ones
+  std::int64_t stragglers = 0, intruders = 0, damaged = 0;
+  std::int64_t verified = 0;  // directories, by verify_run
+  std::uint64_t trace = 0;    // of all that happened: equal seeds have equal ones
   void add(const Tally& other);
 };
 

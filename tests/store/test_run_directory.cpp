@@ -1,6 +1,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
 
+#include "base/faulty_files.h"
 #include "base/ram_files.h"
 #include "base/simulated_disk.h"
 #include "store/fixture.h"
@@ -298,6 +299,30 @@ BOOST_AUTO_TEST_CASE(read_errors_do_not_publish) {
     files.heal();
     BOOST_TEST((work(files, plan, all) == expected));
   }
+}
+
+// The marker says that the directory is ours: it is durable before anything else is there.
+BOOST_AUTO_TEST_CASE(a_directory_stays_ours_after_deaths_and_power_losses) {
+  for (std::int64_t death = 0; death < 12; ++death)
+    for (std::int64_t second = 0; second < 16; ++second)
+      for (std::uint64_t seed = 0; seed < 8; ++seed) {
+        tests::SimulatedDisk disk;
+        disk.make_directories("/home");
+        disk.sync_directory("/");
+        for (const std::int64_t call : {death, second}) {
+          tests::FaultyFiles files(disk);
+          files.inject({.kind = tests::Fault::Kind::crash, .at = call});
+          try {
+            RunDirectory run(files, "/home/run");
+            run.settle(tests::small_plan(documents, 7));
+          } catch (const tests::Crash&) {
+          }
+        }
+        tests::Random random(seed);
+        disk.lose_power(random, tests::Survival::any, tests::Survival::any);
+        BOOST_TEST_CONTEXT("deaths " << death << " and " << second << ", seed " << seed)
+        BOOST_REQUIRE_NO_THROW(RunDirectory(disk, "/home/run"));
+      }
 }
 
 // Also when the process that made the folders died before it could sync them.
