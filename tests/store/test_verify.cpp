@@ -1,7 +1,9 @@
 #include <hdf5.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cerrno>
 
+#include "base/faulty_files.h"
 #include "store/fixture.h"
 #include "thresher/store/verify.h"
 
@@ -264,6 +266,27 @@ BOOST_AUTO_TEST_CASE(other_directories) {
   refused(Exit::data, {"plan.json is damaged"});
   folder.put("run/plan.json", "{\"format\": \"thresher-plan\", \"version\": 1, \"values\": {}, \"shards\": [0, 7, 7]}");
   refused(Exit::data, {"plan.json", "do not ascend"});
+}
+
+// A disk that cannot be read is no fault of the results.
+BOOST_AUTO_TEST_CASE(errors_of_the_disk_are_told_as_such) {
+  for (const bool sharded : {false, true}) {
+    const Finished run(sharded);
+    std::int64_t reads = 0;
+    for (bool struck = true; struck; ++reads) {
+      tests::FaultyFiles files(base::real_files());
+      files.inject({.kind = tests::Fault::Kind::error, .error = EIO, .at = reads, .operation = tests::Operation::read});
+      BOOST_TEST_CONTEXT("read " << reads)
+      try {
+        const Verification found = store::verify_run(files, run.path(), 5);
+        struck = files.struck();
+        BOOST_TEST((!struck && found.finished && found.fault_count == 0));
+      } catch (const base::Error& error) {
+        BOOST_TEST(says(error, Exit::io, {run.path().string(), "Input/output error"}));
+      }
+    }
+    BOOST_TEST(reads > 10);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
