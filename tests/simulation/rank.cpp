@@ -115,11 +115,10 @@ void Rank::score() {
 
 schedule::FinishedPart Rank::part_of(std::int64_t shard) const {
   const World& world = around_.world;
-  const store::Rows rows = rows_of(world.plan, shard, world.columns);
-  if (around_.builds_parts) return schedule::finish_part(rows, world.columns, world.plan.identity(), pace_);
-  schedule::FinishedPart part{{.shard = shard, .documents = rows.count(), .seconds = pace_}, {}};
-  part.bytes = world.parts[static_cast<std::size_t>(shard)];
-  return part;
+  if (around_.builds_parts)
+    return schedule::finish_part(rows_of(world.plan, shard, world.columns), world.columns, world.plan.identity(),
+                                 pace_);
+  return {{.shard = shard, .seconds = pace_}, world.parts[static_cast<std::size_t>(shard)]};
 }
 
 // False if too many are on their way.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "base/simulated_disk.h"
@@ -22,8 +23,8 @@ using tests::Fault;
 using tests::Operation;
 
 constexpr std::int64_t most_disturbed = 6;  // launches of a job; the one after them gets through
-constexpr int real_share = 500;             // one job in so many uses HDF5 for everything
-constexpr int verify_share = 64;            // one in so many is verified though its bytes are known
+constexpr int real_share = 4000;            // one job in so many uses HDF5 for everything
+constexpr int verify_share = 1000;          // one in so many is verified though its bytes are known
 
 RememberingCodec& remembering() {
   static RememberingCodec codec;
@@ -50,6 +51,8 @@ class Job {
   int choose_ranks();
   Fault choose_fault(Fault::Kind kind);
   Disturbance choose_disturbance(int ranks);
+  Disturbance choose_death();
+  std::int64_t most_calls() const;
   Outcome launch(bool disturbed);
   Outcome launch(const Disturbance& disturbance, int ranks);
   void leave_straggler(const Outcome& outcome);
@@ -75,7 +78,8 @@ class Job {
   DoneList done_list_{"/scratch/done"};
   CommitRule plain_rule_;
   const World* world_;
-  const World* before_ = nullptr;  // what another job left here, which --fresh removes
+  const World* before_ = nullptr;      // what another job left here, which --fresh removes
+  std::optional<std::int64_t> focus_;  // of a job that always dies at about the same call
   bool fresh_ = false, lost_power_ = false;
   std::set<std::int64_t> acknowledged_;
   std::unique_ptr<Straggler> straggler_;
@@ -92,6 +96,7 @@ Job::Job(std::uint64_t seed, Mistake mistake)
       real_(random_.once_in(real_share)),
       codec_(real_ ? store::hdf5_codec() : remembering()),
       world_(&choose_world()) {
+  if (random_.once_in(6)) focus_ = random_.once_in(2) ? 0 : random_.below(most_calls());
   disk_.make_directories("/scratch");
   disk_.sync_directory("/");
 }
@@ -107,10 +112,14 @@ int Job::choose_ranks() {
   return static_cast<int>(random_.between(1, random_.once_in(2) ? 3 : 8));
 }
 
+// That an undisturbed job makes to change the disk, about: some at both ends and some for each part.
+std::int64_t Job::most_calls() const {
+  return 60 + 8 * static_cast<std::int64_t>(world_->parts.size());
+}
+
 Fault Job::choose_fault(Fault::Kind kind) {
-  // What an undisturbed job changes on the disk: some calls at both ends and some for each part.
-  const auto changes = 60 + 8 * static_cast<std::int64_t>(world_->parts.size());
-  Fault fault{.kind = kind, .error = some_error(random_), .at = some_count(random_, changes), .share = random_.share()};
+  Fault fault{
+      .kind = kind, .error = some_error(random_), .at = some_count(random_, most_calls()), .share = random_.share()};
   if (kind != Fault::Kind::crash) {
     if (random_.once_in(2)) {
       fault.operation = static_cast<Operation>(random_.below(tests::operation_count));
@@ -126,7 +135,16 @@ Fault Job::choose_fault(Fault::Kind kind) {
   return fault;
 }
 
+// Dies again and again at about the same place, often with the power.
+Disturbance Job::choose_death() {
+  Fault death{.kind = Fault::Kind::crash, .at = *focus_ + random_.below(16), .share = random_.share()};
+  Disturbance disturbance{.faults = {{0, death}}};
+  disturbance.power = random_.once_in(2);
+  return disturbance;
+}
+
 Disturbance Job::choose_disturbance(int ranks) {
+  if (focus_) return choose_death();
   Disturbance disturbance;
   const auto some_rank = [&] { return random_.once_in(2) ? 0 : static_cast<int>(random_.below(ranks)); };
   for (std::int64_t count = random_.once_in(4) ? 2 : 1; count > 0; --count) {

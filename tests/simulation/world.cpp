@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -135,6 +136,13 @@ const World& world(int number) {
   return *one;
 }
 
+bool RememberingCodec::FromTheEnd::operator()(std::string_view a, std::string_view b) const {
+  if (a.size() != b.size()) return a.size() < b.size();
+  const std::size_t end = a.size() - std::min<std::size_t>(a.size(), 16);
+  const int difference = a.substr(end).compare(b.substr(end));
+  return difference != 0 ? difference < 0 : a < b;
+}
+
 std::optional<std::string> RememberingCodec::job_of(std::string_view part, const std::string& name) {
   const auto found = jobs_.find(part);
   if (found != jobs_.end()) return found->second;
@@ -142,10 +150,10 @@ std::optional<std::string> RememberingCodec::job_of(std::string_view part, const
 }
 
 store::Rows RememberingCodec::read(std::string_view part, const store::Columns& columns, const std::string& name) {
-  const std::string key = fmt::format("{} {} {} ", columns.pairs, columns.per_token, columns.top_k).append(part);
-  const auto found = rows_.find(key);
-  if (found != rows_.end()) return found->second;
-  return rows_[key] = Codec::read(part, columns, name);
+  ByBytes<store::Rows>& rows = rows_[{columns.pairs, columns.per_token, columns.top_k}];
+  const auto found = rows.find(part);
+  if (found != rows.end()) return found->second;
+  return rows[std::string(part)] = Codec::read(part, columns, name);
 }
 
 store::hdf5::Layout RememberingCodec::lay_out(const store::hdf5::FilePlan& plan) {

@@ -2,9 +2,11 @@
 // job leaves.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/codec.h"
@@ -60,10 +62,17 @@ class RememberingCodec final : public store::Codec {
   store::hdf5::Layout lay_out(const store::hdf5::FilePlan& plan) override;
 
  private:
-  // By everything that goes in, and never by its digest: a damaged part is another one.
-  std::map<std::string, std::optional<std::string>, std::less<>> jobs_;
-  std::map<std::string, store::Rows> rows_;
-  std::map<std::string, store::hdf5::Layout> layouts_;
+  // By all bytes, and never by their digest: a damaged part is another one. The last bytes differ most.
+  struct FromTheEnd {
+    using is_transparent = void;
+    bool operator()(std::string_view a, std::string_view b) const;
+  };
+  template <class Value>
+  using ByBytes = std::map<std::string, Value, FromTheEnd>;
+
+  ByBytes<std::optional<std::string>> jobs_;
+  std::map<std::array<std::int32_t, 3>, ByBytes<store::Rows>> rows_;  // by columns
+  ByBytes<store::hdf5::Layout> layouts_;
 };
 
 }  // namespace thresher::simulation
