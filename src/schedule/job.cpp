@@ -295,6 +295,7 @@ void Run::work() {
   world_.comm.barrier();
   guarded([&] { metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds)); });
   setup.device().reset();
+  setup.device().count_use();
   setup.device().before_steps([&] {
     activities_.scorer.tick();
     comm::throw_if_cancelled();
@@ -410,6 +411,10 @@ void Run::measure(const engine::StageTimes& times) {
   metrics_.set("wait after", times.waiting_after);
   metrics_.set("reduce", setup_->transformer().reduce_seconds());
   metrics_.set("peak memory", static_cast<double>(base::peak_memory()));
+  if (const auto use = setup_->device().use()) {
+    metrics_.set("device busy", use->busy);
+    metrics_.set("device idle", use->idle);
+  }
   double products = setup_->device().score_time().products;
   for (const device::StepCost& cost : setup_->device().steps()) {
     metrics_.set("step " + cost.step, cost.seconds);

@@ -126,6 +126,15 @@ std::string advice(const Outcome& outcome) {
   return text;
 }
 
+// Of each rank that has a device of its own, and the most.
+std::string idle_text(const Outcome& outcome) {
+  const std::optional<double> most = device_idle(outcome);
+  if (!most) return "";
+  std::string text = fmt::format("GPU idle between batches: {:.1f} % at most; by rank", 100 * *most);
+  for (const base::Metrics& rank : outcome.ranks) text += fmt::format(" {:.1f}", 100 * device_idle(rank).value_or(0));
+  return text + "\n";
+}
+
 std::string speed_text(const Outcome& outcome, const Shares& shares) {
   std::string text = fmt::format("this run: {:.2f} s on {} rank{} x {} thread{} ({}, {}, {}, {}), {} tokens/s\n",
                                  outcome.seconds, outcome.ranks.size(), outcome.ranks.size() == 1 ? "" : "s",
@@ -136,6 +145,7 @@ std::string speed_text(const Outcome& outcome, const Shares& shares) {
                         rate_text(shares.flops_per_second), rate_text(shares.peak), 100 * shares.peak_fraction,
                         100 * shares.products_fraction);
   text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
+  text += idle_text(outcome);
   return text + load_text(outcome) + time_table(outcome) + stage_table(outcome) + advice(outcome);
 }
 
@@ -150,6 +160,18 @@ Shares shares_of(const Outcome& outcome) {
   if (shares.peak > 0) shares.peak_fraction = shares.flops_per_second / shares.peak;
   shares.products_fraction = spread_of(outcome, "products").mean / outcome.score_seconds;
   return shares;
+}
+
+std::optional<double> device_idle(const base::Metrics& rank) {
+  const double seconds = rank.value("device busy") + rank.value("device idle");
+  if (seconds <= 0) return {};
+  return rank.value("device idle") / seconds;
+}
+
+std::optional<double> device_idle(const Outcome& outcome) {
+  std::optional<double> most;
+  for (const base::Metrics& rank : outcome.ranks) most = std::max(most, device_idle(rank));
+  return most;
 }
 
 std::string report_text(const Outcome& outcome) {

@@ -1,6 +1,7 @@
 // What people and programs read about a job when it ends.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,11 @@ struct Shares {
   double products_fraction = 0;
 };
 Shares shares_of(const Outcome& outcome);
+
+// The share of its time that a rank's device had nothing to do (device::DeviceUse), and the greatest of all ranks';
+// nothing where the device is the host.
+std::optional<double> device_idle(const base::Metrics& rank);
+std::optional<double> device_idle(const Outcome& outcome);
 
 // summary.json: fields as architecture documents name them.
 std::string summary_json(const Outcome& outcome);

@@ -70,6 +70,7 @@ std::string summary_json(const Outcome& outcome) {
   double memory = 0;
   for (const base::Metrics& rank : outcome.ranks) memory = std::max(memory, rank.value("peak memory"));
   json["peak_memory_bytes"] = static_cast<std::int64_t>(memory);
+  if (const auto idle = device_idle(outcome)) json["device_idle_share"] = *idle;
   return json.dump(2) + "\n";
 }
 

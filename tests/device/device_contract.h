@@ -14,6 +14,8 @@ void check_matmul(Device& device);
 void check_attend(Device& device);
 void check_attend_of(Device& device, DType dtype, DType out);  // of inputs and output
 void check_score(Device& device);
+void check_queue(Device& device);
+void check_queued_copies(Device& device);
 void check_score_ties(Device& device);
 void check_score_of_broken_logits(Device& device);
 

@@ -40,6 +40,13 @@ BOOST_AUTO_TEST_CASE(attend) {
 BOOST_AUTO_TEST_CASE(score) {
   contract::check_score(*two);
 }
+BOOST_AUTO_TEST_CASE(queue) {
+  contract::check_queue(*two);
+  BOOST_TEST(!two->use());
+}
+BOOST_AUTO_TEST_CASE(queued_copies) {
+  contract::check_queued_copies(*two);
+}
 BOOST_AUTO_TEST_CASE(score_ties) {
   contract::check_score_ties(*two);
 }

@@ -49,6 +49,12 @@ BOOST_FIXTURE_TEST_CASE(attend, Cuda) {
 BOOST_FIXTURE_TEST_CASE(score, Cuda) {
   contract::check_score(*one);
 }
+BOOST_FIXTURE_TEST_CASE(queue, Cuda) {
+  contract::check_queue(*one);
+}
+BOOST_FIXTURE_TEST_CASE(queued_copies, Cuda) {
+  contract::check_queued_copies(*one);
+}
 BOOST_FIXTURE_TEST_CASE(score_ties, Cuda) {
   contract::check_score_ties(*one);
 }

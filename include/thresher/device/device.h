@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -108,6 +109,16 @@ struct ScoreTime {
   double total = 0;
 };
 
+// Seconds of a device's queue, by the device's own clock, between the first step that is counted and the last end that
+// somebody waited for. An end is where the host sets a mark or waits. `busy`: from the first step after an end to the
+// next end. `idle`: from an end to the first step after it, where the queue is empty. So what is busy holds the times
+// that the queue ran empty between two steps because the host queued them slowly, and those that a step waited for
+// other ranks.
+struct DeviceUse {
+  double busy = 0, idle = 0;
+  double idle_share() const { return busy + idle > 0 ? idle / (busy + idle) : 0; }
+};
+
 // A place in a device's queue. The device outlives it.
 class Mark {
  public:
@@ -149,6 +160,10 @@ class Device {
   virtual void queue_upload(const Tensor& host, const Tensor& device) { upload(host, device); }
   virtual void queue_download(const Tensor& device, const Tensor& host) { download(device, host); }
   virtual std::unique_ptr<Mark> make_mark();
+
+  // Counts the queue's use anew, from the next step on. No use where the device is the host.
+  virtual void count_use() {}
+  virtual std::optional<DeviceUse> use() const { return {}; }
 
   // Sizes all scratch space for batches of at most `rows` tokens, `scored` scored rows, top-`top_k`, and weights packed
   // until now. Called once, before the first step.

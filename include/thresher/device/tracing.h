@@ -53,6 +53,8 @@ class TracingDevice : public Device {
   void queue_upload(const Tensor& host, const Tensor& device) override;
   void queue_download(const Tensor& device, const Tensor& host) override;
   std::unique_ptr<Mark> make_mark() override { return inner_.make_mark(); }
+  void count_use() override { inner_.count_use(); }
+  std::optional<DeviceUse> use() const override { return inner_.use(); }
   using Device::pack;
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override {
     inner_.reserve(rows, scored, top_k);

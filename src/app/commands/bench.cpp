@@ -140,10 +140,12 @@ void measure_scoring(const BenchSettings& settings, Findings& findings) {
   const ScoreSpeed speed = measure_score(settings);
   findings.text += fmt::format("  scoring: {:.1f} tokens/s, {:.1f}% of peak, products {:.1f}% of the time\n",
                                speed.tokens_per_second, 100 * speed.peak_fraction, 100 * speed.products_fraction);
+  if (speed.use) findings.text += fmt::format("  GPU idle: {:.1f}% of the time\n", 100 * speed.use->idle_share());
   findings.scores += fmt::format(
-      R"({}{{"dtype": "{}", "tokens_per_second": {}, "products_fraction": {}, "peak_fraction": {}, "flops_per_second": {}, "peak": {}}})",
+      R"({}{{"dtype": "{}", "tokens_per_second": {}, "products_fraction": {}, "peak_fraction": {}, "flops_per_second": {}, "peak": {}{}}})",
       comma(findings.scores), name, speed.tokens_per_second, speed.products_fraction, speed.peak_fraction,
-      speed.flops_per_second, speed.peak);
+      speed.flops_per_second, speed.peak,
+      speed.use ? fmt::format(R"(, "device_idle_share": {})", speed.use->idle_share()) : "");
 }
 
 base::Exit run(Arguments& arguments, schedule::World) {

@@ -75,11 +75,15 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
   const double head_before = tracing.score_time().products;
   const base::Stopwatch watch;
   std::int64_t batches = 0;
+  device->count_use();
   do {
-    transformer.score(batch, scored);
+    if (transformer.full()) transformer.take(scored);
+    transformer.begin(batch, {});
     ++batches;
   } while (watch.seconds() < settings.seconds);
+  while (transformer.under_way() > 0) transformer.take(scored);
   const double seconds = watch.seconds();
+  speed.use = device->use();
   speed.peak = std::max(speed.peak, device->measure_peak(settings.dtype, peak_seconds));
 
   double products = tracing.score_time().products - head_before;

@@ -30,6 +30,7 @@ struct ScoreSpeed {
   double products_fraction = 0;  // of the time, spent in matrix products
   double peak = 0;               // FLOP/s, measured in the same run
   double peak_fraction = 0;
+  std::optional<device::DeviceUse> use;
 };
 
 // Writes a model of this shape to a temporary directory, loads it as a job would, and scores batches full of documents

@@ -1,6 +1,5 @@
 #include "device/cpu/cpu_device.h"
 
-#include <fmt/format.h>
 #include <omp.h>
 
 #include <chrono>
@@ -8,14 +7,11 @@
 
 #include "device/cpu/crew.h"
 #include "device/cpu/isa.h"
+#include "device/operands.h"
 #include "thresher/base/check.h"
 
 namespace thresher::device::cpu {
 namespace {
-
-void expect(bool right, const char* what) {
-  if (!right) base::fail(base::Exit::internal, fmt::format("device call with impossible operands: {}", what));
-}
 
 void copy_rows(const Tensor& from, const Tensor& to) {
   const auto bytes = static_cast<std::size_t>(from.columns * tensor::size_of(from.dtype));
@@ -77,8 +73,7 @@ Buffer CpuDevice::allocate(std::int64_t bytes) {
 }
 
 void CpuDevice::upload(const Tensor& host, const Tensor& device) {
-  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
-         "upload of another shape");
+  expect_copy(host, device);
   copy_rows(host, device);
 }
 
@@ -139,9 +134,7 @@ void CpuDevice::multiply(const Span& span, std::int64_t first, std::int64_t rows
 }
 
 void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) {
-  expect(x.columns == weight.inputs() && out.columns == weight.outputs() && x.rows == out.rows, "matmul's shapes");
-  expect(x.dtype == weight.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
-         "matmul's types");
+  expect_matmul(x, weight, accumulate, out);
   if (out.elements() == 0) return;
   claim_threads();
   if (const auto* cut = dynamic_cast<const CutWeight*>(&weight))
@@ -177,8 +170,7 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
 }
 
 void CpuDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
-  expect(x.rows == out.rows && x.columns == out.columns && (!bias || bias.columns == out.columns), "add's shapes");
-  expect(x.dtype == DType::f32 && out.dtype == DType::f32, "add's types");
+  expect_add(x, bias, out);
   claim_threads();
   parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
     kernels_.finish(rows_of(x), bias.as<const float>(), true, rows_of(out), first, last);
@@ -290,9 +282,7 @@ Tensor CpuDevice::dense_hidden(const Tensor& hidden, const PackedWeight& head) {
 
 void CpuDevice::target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
                               const Tensor& out) {
-  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && targets.columns == hidden.rows &&
-             out.columns == hidden.rows,
-         "target_logits");
+  expect_target_logits(hidden, head, targets, out);
   claim_threads();
   std::fill_n(out.as<float>(), out.columns, 0.0f);
   if (hidden.rows == 0 || head.outputs() == 0) return;
@@ -303,26 +293,9 @@ void CpuDevice::target_logits(const Tensor& hidden, const Weight& head, const Te
 
 void CpuDevice::score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question,
                       const ScoreParts& parts) {
-  const std::int64_t rows = hidden.rows, segments = static_cast<std::int64_t>(question.cuts.size()) - 1;
-  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && question.targets.columns == rows &&
-             parts.found.columns == rows && parts.reference.columns == rows && parts.sum.columns == rows,
-         "score");
-  expect(segments >= 1 && segments <= vocabulary_segments && question.cuts.front() == 0 &&
-             question.cuts.back() == head.outputs() && parts.reference.rows == segments && parts.sum.rows == segments &&
-             question.first_id % vocabulary_tile == 0,
-         "score's segments");
-  expect(!parts.weighted || (parts.weighted.columns == rows && parts.weighted.rows == segments), "score's entropy");
-  expect(!question.target_logits || (question.target_logits.columns == rows && parts.above.columns == rows),
-         "score's ranks");
-  expect(!parts.top_id || (parts.top_id.rows == rows && parts.top_logit.rows == rows &&
-                           parts.top_id.columns == parts.top_logit.columns),
-         "score's best");
-  for (std::size_t i = 1; i < question.cuts.size(); ++i)
-    expect(question.cuts[i - 1] <= question.cuts[i] &&
-               (question.cuts[i] % vocabulary_tile == 0 || question.cuts[i] == head.outputs()),
-           "score's cuts");
+  expect_score(hidden, head, question, parts);
   claim_threads();
-  if (rows == 0) return;
+  if (hidden.rows == 0) return;
   if (head.outputs() == 0) return Score::nothing(question, parts);
   const auto& packed = dynamic_cast<const PackedWeight&>(head);
   score_.run(dense_hidden(hidden, packed), packed, question, parts, score_time_);

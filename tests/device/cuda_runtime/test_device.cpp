@@ -1,11 +1,14 @@
 // The whole CUDA device, with its kernels by the emulation and everything of CUDA's by the fake.
 #include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <thread>
 
 #include "device/cuda/entry.h"
 #include "device/cuda_runtime/fake.h"
 #include "device/device_contract.h"
 #include "device/plain.h"
 #include "thresher/base/check.h"
+#include "thresher/base/clock.h"
 
 extern "C" const thresher::device::cuda::Entry* thresher_cuda();
 
@@ -72,6 +75,12 @@ BOOST_FIXTURE_TEST_CASE(score, Fake) {
 }
 BOOST_FIXTURE_TEST_CASE(score_at_once, Eager) {
   contract::check_score_ties(*device);
+}
+BOOST_FIXTURE_TEST_CASE(queue, Fake) {
+  contract::check_queue(*device);
+}
+BOOST_FIXTURE_TEST_CASE(queued_copies, Fake) {
+  contract::check_queued_copies(*device);
 }
 BOOST_FIXTURE_TEST_CASE(score_ties, Fake) {
   contract::check_score_ties(*device);
@@ -282,6 +291,49 @@ BOOST_FIXTURE_TEST_CASE(seconds_are_measured_around_waits, Fake) {
   const double before = outer;
   device->finish();
   BOOST_TEST(outer == before);
+}
+
+BOOST_FIXTURE_TEST_CASE(queued_copies_want_pinned_memory, Fake) {
+  contract::Plain x(*device, DType::f32, 2, 8);
+  BOOST_CHECK_THROW(device->queue_upload(x.host(), x.view()), std::logic_error);
+  BOOST_CHECK_THROW(device->queue_download(x.view(), x.host()), std::logic_error);
+}
+
+// Work is done when it is given, and a rest of the host's is one of the GPU's where nothing stands in the queue.
+BOOST_FIXTURE_TEST_CASE(time_without_work_is_idle, Eager) {
+  constexpr double pause = 0.02;
+  contract::Plain x(*device, DType::f32, 4, 64), out(*device, DType::f32, 4, 32);
+  const auto work = [&] { device->gate(x.view(), Activation::silu, out.view()); };
+  const auto rest = [&] { std::this_thread::sleep_for(std::chrono::duration<double>(pause)); };
+  const auto mark = device->make_mark();
+  rest();
+  const base::Stopwatch watch;
+  device->count_use();
+  work(), mark->set(), mark->wait();
+  rest();
+  work(), mark->set(), mark->wait();
+  const double seconds = watch.seconds();
+  const DeviceUse waited = device->use().value();
+  BOOST_TEST(waited.idle >= pause);
+  BOOST_TEST(waited.busy > 0);
+  BOOST_TEST(waited.busy + waited.idle <= seconds);
+  BOOST_TEST(waited.idle_share() == waited.idle / (waited.busy + waited.idle));
+
+  device->count_use();
+  work();
+  const base::Stopwatch between;
+  mark->set();
+  work();
+  const double most = between.seconds();
+  rest();
+  device->finish();
+  BOOST_TEST(device->use()->idle <= most);
+  BOOST_TEST(device->use()->busy >= pause);
+
+  device->count_use();
+  device->finish();
+  BOOST_TEST(device->use()->busy == 0);
+  BOOST_TEST(device->use()->idle_share() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_that_lacks_something_says_what) {

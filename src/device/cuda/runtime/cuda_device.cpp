@@ -8,16 +8,13 @@
 #include <cstdlib>
 
 #include "device/cuda/kernels/kernels.h"
+#include "device/operands.h"
 #include "thresher/base/check.h"
 
 namespace thresher::device::cuda {
 namespace {
 
 constexpr std::size_t remembered_steps = 24;
-
-void expect(bool right, const char* what) {
-  if (!right) base::fail(base::Exit::internal, fmt::format("device call with impossible operands: {}", what));
-}
 
 std::string isa_of(const Gpu& gpu) {
   const std::size_t version = blas_version();
@@ -41,27 +38,6 @@ cudaStream_t stream_on(int gpu) {
   return make_stream().release();
 }
 
-void expect_score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) {
-  const std::int64_t rows = hidden.rows, segments = static_cast<std::int64_t>(question.cuts.size()) - 1;
-  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && question.targets.columns == rows &&
-             parts.found.columns == rows && parts.reference.columns == rows && parts.sum.columns == rows,
-         "score");
-  expect(segments >= 1 && segments <= vocabulary_segments && question.cuts.front() == 0 &&
-             question.cuts.back() == head.outputs() && parts.reference.rows == segments && parts.sum.rows == segments &&
-             question.first_id % vocabulary_tile == 0,
-         "score's segments");
-  expect(!parts.weighted || (parts.weighted.columns == rows && parts.weighted.rows == segments), "score's entropy");
-  expect(!question.target_logits || (question.target_logits.columns == rows && parts.above.columns == rows),
-         "score's ranks");
-  expect(!parts.top_id || (parts.top_id.rows == rows && parts.top_logit.rows == rows &&
-                           parts.top_id.columns == parts.top_logit.columns),
-         "score's best");
-  for (std::size_t i = 1; i < question.cuts.size(); ++i)
-    expect(question.cuts[i - 1] <= question.cuts[i] &&
-               (question.cuts[i] % vocabulary_tile == 0 || question.cuts[i] == head.outputs()),
-           "score's cuts");
-}
-
 }  // namespace
 
 CudaDevice::CudaDevice(const CudaOptions& options, const Gpu& gpu)
@@ -72,6 +48,7 @@ CudaDevice::CudaDevice(const CudaOptions& options, const Gpu& gpu)
       one_by_one_(std::getenv("THRESHER_CUDA_WAIT") != nullptr),
       stream_(stream_on(options.gpu)),
       copies_(stream_.raw()),
+      usage_(stream_.raw()),
       algorithms_(isa_),
       products_(options.gpu, stream_.raw(), algorithms_),
       attention_(options.gpu, stream_.raw(), algorithms_, attention_by(),
@@ -94,15 +71,18 @@ Range CudaDevice::step(const char* name) {
   check(cudaSetDevice(index_), "choosing the GPU");
   if (one_by_one_ && !running_.empty()) wait(running_.back());
   if (running_.size() < remembered_steps && (running_.empty() || running_.back() != name)) running_.push_back(name);
+  usage_.work();
   return Range(name);
 }
 
 void CudaDevice::wait(const char* doing) {
   check(cudaSetDevice(index_), "choosing the GPU");
+  usage_.rest();
   expect_success(cudaStreamSynchronize(stream_.raw()), doing);
   waited_for_ += static_cast<std::int64_t>(running_.size());
   running_.clear();
   timeline_.collect();
+  usage_.collect();
 }
 
 void CudaDevice::expect_success(cudaError_t code, const char* doing) const {
@@ -121,6 +101,7 @@ class CudaDevice::QueueMark final : public Mark {
 
   void set() override {
     check(cudaSetDevice(device_.index_), "choosing the GPU");
+    device_.usage_.rest();
     check(cudaEventRecord(event_.raw(), device_.stream_.raw()), "marking a place");
     steps_ = device_.waited_for_ + static_cast<std::int64_t>(device_.running_.size());
   }
@@ -143,6 +124,7 @@ class CudaDevice::QueueMark final : public Mark {
       device_.waited_for_ = steps_;
     }
     device_.timeline_.collect();
+    device_.usage_.collect();
   }
 
   CudaDevice& device_;
@@ -165,17 +147,17 @@ Buffer CudaDevice::allocate(std::int64_t bytes) {
 }
 
 void CudaDevice::upload(const Tensor& host, const Tensor& device) {
-  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
-         "upload of another shape");
+  expect_copy(host, device);
   const Range range = step("upload");
   copies_.upload(host, device);
 }
 
 void CudaDevice::download(const Tensor& device, const Tensor& host) {
-  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
-         "download of another shape");
+  expect_copy(host, device);
   wait("a download");
+  const Range range = step("download");
   copies_.download(device, host);
+  usage_.rest();
 }
 
 Buffer CudaDevice::allocate_host(std::int64_t bytes) {
@@ -183,15 +165,13 @@ Buffer CudaDevice::allocate_host(std::int64_t bytes) {
 }
 
 void CudaDevice::queue_upload(const Tensor& host, const Tensor& device) {
-  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
-         "upload of another shape");
+  expect_copy(host, device);
   const Range range = step("upload");
   copy(host, device, cudaMemcpyHostToDevice, stream_.raw());
 }
 
 void CudaDevice::queue_download(const Tensor& device, const Tensor& host) {
-  expect(host.dtype == device.dtype && host.rows == device.rows && host.columns == device.columns,
-         "download of another shape");
+  expect_copy(host, device);
   const Range range = step("download");
   copy(device, host, cudaMemcpyDeviceToHost, stream_.raw());
 }
@@ -261,17 +241,14 @@ void CudaDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, f
 }
 
 void CudaDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) {
-  expect(x.columns == weight.inputs() && out.columns == weight.outputs() && x.rows == out.rows, "matmul's shapes");
-  expect(x.dtype == weight.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
-         "matmul's types");
+  expect_matmul(x, weight, accumulate, out);
   if (out.elements() == 0) return;
   const Range range = step("matmul");
   matmul_.run(x, there(weight), bias, accumulate, out);
 }
 
 void CudaDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
-  expect(x.rows == out.rows && x.columns == out.columns && (!bias || bias.columns == out.columns), "add's shapes");
-  expect(x.dtype == DType::f32 && out.dtype == DType::f32, "add's types");
+  expect_add(x, bias, out);
   const Range range = step("add");
   cuda::add(x, bias, out, stream_.raw());
 }
@@ -311,9 +288,7 @@ void CudaDevice::gate(const Tensor& x, Activation activation, const Tensor& out)
 
 void CudaDevice::target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
                                const Tensor& out) {
-  expect(hidden.columns == head.inputs() && hidden.dtype == head.dtype() && targets.columns == hidden.rows &&
-             out.columns == hidden.rows,
-         "target_logits");
+  expect_target_logits(hidden, head, targets, out);
   if (hidden.rows == 0) return;
   const Range range = step("target_logits");
   if (head.outputs() == 0 || head.inputs() == 0)

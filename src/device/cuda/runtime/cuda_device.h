@@ -13,6 +13,7 @@
 #include "device/cuda/runtime/score.h"
 #include "device/cuda/runtime/slots.h"
 #include "device/cuda/runtime/timeline.h"
+#include "device/cuda/runtime/usage.h"
 #include "thresher/device/cuda.h"
 
 namespace thresher::device::cuda {
@@ -36,6 +37,8 @@ class CudaDevice : public Device {
   void queue_upload(const Tensor& host, const Tensor& device) override;
   void queue_download(const Tensor& device, const Tensor& host) override;
   std::unique_ptr<Mark> make_mark() override;
+  void count_use() override { usage_.reset(); }
+  std::optional<DeviceUse> use() const override { return usage_.use(); }
   void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) override;
 
   using Device::pack;
@@ -88,6 +91,7 @@ class CudaDevice : public Device {
   StreamHandle stream_;
   Copies copies_;
   Timeline timeline_;
+  Usage usage_;
   Algorithms algorithms_;
   Products products_;
   Attention attention_;
