@@ -109,9 +109,9 @@ void RamFiles::count_read(const std::string& what) {
   if (reads_++ == fail_read_at_) fail_errno(Exit::io, what, read_error_);
 }
 
-std::shared_ptr<RamFiles::Node> RamFiles::node(const Path& path) {
+std::shared_ptr<RamFiles::Node> RamFiles::node(const Path& path, Exit code) {
   const auto found = names_.find(key(path));
-  if (found == names_.end()) fail_errno(Exit::no_input, "cannot open " + path.string(), ENOENT);
+  if (found == names_.end()) fail_errno(code, "cannot open " + path.string(), ENOENT);
   return found->second;
 }
 
@@ -174,13 +174,14 @@ void RamFiles::make_directories(const Path& directory) {
 bool RamFiles::link(const Path& from, const Path& to) {
   const std::lock_guard lock(mutex_);
   operate("cannot link " + from.string() + " to " + to.string());
-  return names_.emplace(key(to), node(from)).second;
+  return names_.emplace(key(to), node(from, Exit::io)).second;
 }
 
 void RamFiles::rename(const Path& from, const Path& to) {
   const std::lock_guard lock(mutex_);
   operate("cannot rename " + from.string() + " to " + to.string());
-  const auto file = node(from);
+  const auto file = node(from, Exit::io);
+  if (const auto there = names_.find(key(to)); there != names_.end() && there->second == file) return;
   names_.erase(key(from));
   names_[key(to)] = file;
 }

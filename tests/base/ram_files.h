@@ -60,7 +60,7 @@ class RamFiles final : public base::FileSystem {
   friend class RamLock;
   void operate(const std::string& what);
   void count_read(const std::string& what);
-  std::shared_ptr<Node> node(const base::Path& path);
+  std::shared_ptr<Node> node(const base::Path& path, base::Exit code = base::Exit::no_input);
   std::int64_t used() const;
 
   mutable std::recursive_mutex mutex_;

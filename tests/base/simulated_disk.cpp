@@ -105,9 +105,9 @@ std::int64_t SimulatedDisk::used() const {
   return bytes;
 }
 
-SimulatedDisk::File SimulatedDisk::find(const std::string& name, const char* what) const {
+SimulatedDisk::File SimulatedDisk::find(const std::string& name, const char* what, Exit code) const {
   const auto found = names_.find(name);
-  if (found == names_.end()) fail_errno(Exit::no_input, std::string("cannot ") + what + " " + name, ENOENT);
+  if (found == names_.end()) fail_errno(code, std::string("cannot ") + what + " " + name, ENOENT);
   return found->second;
 }
 
@@ -171,7 +171,7 @@ void SimulatedDisk::make_directories(const Path& directory) {
 
 bool SimulatedDisk::link(const Path& from, const Path& to) {
   const std::string name = key(to);
-  const File file = find(key(from), "link");
+  const File file = find(key(from), "link", Exit::io);
   expect_parent(name);
   if (names_.contains(name)) return false;
   change({hard_links_ ? std::string() : key(from), name, file});
@@ -179,8 +179,9 @@ bool SimulatedDisk::link(const Path& from, const Path& to) {
 }
 
 void SimulatedDisk::rename(const Path& from, const Path& to) {
-  const File file = find(key(from), "rename");
+  const File file = find(key(from), "rename", Exit::io);
   expect_parent(key(to));
+  if (const auto there = names_.find(key(to)); there != names_.end() && there->second == file) return;
   change({key(from), key(to), file});
 }
 
@@ -203,7 +204,7 @@ void SimulatedDisk::remove_tree(const Path& path) {
 
 void SimulatedDisk::sync_directory(const Path& directory) {
   const std::string name = key(directory);
-  if (find(name, "sync")) fail_errno(Exit::io, "cannot sync directory " + name, ENOTDIR);
+  if (find(name, "sync", Exit::io)) fail_errno(Exit::io, "cannot sync directory " + name, ENOTDIR);
   std::erase_if(pending_, [&](const NameChange& change) {
     const bool here = parent(change.to.empty() ? change.from : change.to) == name;
     if (here) apply(durable_, change);

@@ -87,7 +87,7 @@ class SimulatedDisk final : public base::FileSystem {
   static void apply(Names& names, const NameChange& change);
   void grow(std::int64_t bytes, const std::string& name) const;
   std::int64_t used() const;
-  File find(const std::string& name, const char* what) const;
+  File find(const std::string& name, const char* what, base::Exit code = base::Exit::no_input) const;
   void expect_parent(const std::string& name) const;
   static std::string after_power_loss(const Inode& file, Random& random, Survival survival);
 

@@ -128,6 +128,18 @@ BOOST_AUTO_TEST_CASE(links_are_made_once_and_not_followed) {
   BOOST_TEST(get(folder / "a") == "a");
 }
 
+BOOST_AUTO_TEST_CASE(lines_are_appended) {
+  const Folder folder;
+  real_files().append(folder / "log")->append("one\n");
+  const auto first = real_files().append(folder / "log"), second = real_files().append(folder / "log");
+  second->append("two\n");
+  first->append("three\n");
+  BOOST_TEST(get(folder / "log") == "one\ntwo\nthree\n");
+  std::filesystem::create_symlink(folder / "log", folder / "link");
+  fails(Exit::permission, "symbolic link", [&] { real_files().append(folder / "link"); });
+  fails(Exit::cannot_create, "none/log: No such file", [&] { real_files().append(folder / "none" / "log"); });
+}
+
 BOOST_AUTO_TEST_CASE(names) {
   const Folder folder;
   real_files().make_directories(folder / "x/y");

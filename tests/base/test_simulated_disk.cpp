@@ -1,5 +1,7 @@
 // The simulated disk against a naive one, and what it may do when the power goes.
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -26,9 +28,9 @@ std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
 }
 
-// One change, the same on both; says what came of it.
-std::string change_something(base::FileSystem& files, Random random) {
-  const auto name = [&] { return base::Path("/run/" + std::string(1, static_cast<char>('a' + random.below(6)))); };
+// One change in a directory, the same on every disk; says what came of it.
+std::string change_something(base::FileSystem& files, Random random, const base::Path& directory = "/run") {
+  const auto name = [&] { return directory / std::string(1, static_cast<char>('a' + random.below(6))); };
   try {
     switch (random.below(8)) {
       case 0:
@@ -59,7 +61,7 @@ std::string change_something(base::FileSystem& files, Random random) {
         files.append(name())->append(text_of(random, 30));
         return "appended";
       default:
-        files.sync_directory("/run");
+        files.sync_directory(directory);
         return "synced";
     }
   } catch (const base::Error& error) {
@@ -120,6 +122,29 @@ BOOST_AUTO_TEST_CASE(behaves_as_a_naive_disk) {
     naive.lose_power();
     BOOST_REQUIRE_MESSAGE(contents(disk) == contents(naive), "seed " << seed << ", after the power was gone");
   }
+}
+
+BOOST_AUTO_TEST_CASE(behaves_as_a_real_disk) {
+  std::string name = (std::filesystem::temp_directory_path() / "thresher-XXXXXX").string();
+  BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const base::Path folder = base::Path(name) / std::to_string(seed);
+    SimulatedDisk disk;
+    disk.make_directories(folder);
+    base::real_files().make_directories(folder);
+    Random random(seed);
+    for (int i = 0; i < 40; ++i) {
+      const Random change(random.next());
+      const std::string done = change_something(base::real_files(), change, folder);
+      BOOST_REQUIRE_MESSAGE(change_something(disk, change, folder) == done,
+                            "seed " << seed << ", change " << i << ": " << done);
+    }
+    BOOST_TEST(disk.list(folder) == base::real_files().list(folder), boost::test_tools::per_element());
+    for (const std::string& file : disk.list(folder))
+      BOOST_REQUIRE_MESSAGE(disk.content(folder / file) == base::read_all(base::real_files(), folder / file, 1 << 20),
+                            "seed " << seed << ", file " << file);
+  }
+  base::real_files().remove_tree(name);
 }
 
 // Files and names that were synced last stay, whatever the dice say; a name that is there stands for a file that was
