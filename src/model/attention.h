@@ -3,6 +3,8 @@
 // attention is a few percent of the time.
 #pragma once
 
+#include <vector>
+
 #include "model/linear.h"
 #include "thresher/model/config.h"
 #include "thresher/model/partition.h"
@@ -15,6 +17,7 @@ struct Attention {
   Vector query_gain, key_gain;  // QK-norm
   device::AttendOptions options;
 
+  std::vector<device::Weight*> matrices() const { return {qkv.weight.get(), output.weight.get()}; }
   // residual += attention(x), x [tokens, hidden]. Collective over pass.tensor.
   void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
   static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,

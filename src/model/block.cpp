@@ -12,6 +12,10 @@ void HalfBlock::apply(const Pass& pass, const tensor::Tensor& residual) const {
   pass.arena.release(mark);
 }
 
+std::vector<device::Weight*> HalfBlock::matrices() const {
+  return std::visit([](const auto& half) { return half.matrices(); }, body);
+}
+
 std::int64_t HalfBlock::scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
                                       std::int64_t tokens) {
   return tensor::Arena::bytes_of(dtype, tokens, config.hidden) +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <variant>
+#include <vector>
 
 #include "model/attention.h"
 #include "model/mlp.h"
@@ -12,6 +13,7 @@ struct HalfBlock {
   Vector norm;
   std::variant<Attention, Mlp> body;
 
+  std::vector<device::Weight*> matrices() const;
   // residual [tokens, hidden], f32, in place. Collective over pass.tensor.
   void apply(const Pass& pass, const tensor::Tensor& residual) const;
   static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,

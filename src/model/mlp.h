@@ -2,6 +2,8 @@
 // columns that this shard holds.
 #pragma once
 
+#include <vector>
+
 #include "model/linear.h"
 #include "thresher/model/config.h"
 #include "thresher/model/partition.h"
@@ -13,6 +15,7 @@ struct Mlp {
   SummedLinear down;
   device::Activation activation = device::Activation::silu;
 
+  std::vector<device::Weight*> matrices() const { return {gate_up.weight.get(), down.weight.get()}; }
   // residual += mlp(x), x [tokens, hidden]. Collective over pass.tensor.
   void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
   static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,

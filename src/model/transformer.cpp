@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "model/layer_stream.h"
 #include "model/rope.h"
 #include "model/weights.h"
 #include "thresher/base/check.h"
@@ -68,6 +69,7 @@ struct Transformer::Parts {
   double reducing = 0;
   LoadReport report;
   Weights weights;
+  std::optional<LayerStream> stream;
   std::optional<RopeTable> rope;
   std::int64_t arena_bytes = 0;
   Arena arena{device::Buffer()};
@@ -81,12 +83,20 @@ struct Transformer::Parts {
         config(model),
         options(with_part(wanted, model)),
         alone(options.tensor ? nullptr : comm::self_comm()),
-        tensor(options.tensor ? *options.tensor : *alone),
-        weights(load_weights(device, files, directory, config, options, report)) {
+        tensor(options.tensor ? *options.tensor : *alone) {
     if (tensor.size() != options.part->shards)
       base::fail(base::Exit::internal,
                  fmt::format("{} ranks for {} tensor shards", tensor.size(), options.part->shards));
+    load(files, directory);
+  }
+
+  void load(base::FileSystem& files, const base::Path& directory) {
+    WeightLoader loader(device, files, directory, config, options);
+    loader.load_ends(weights);
     make_room();
+    const StreamPlan plan = loader.load_layers(weights);
+    stream.emplace(device, weights.halves, options.part->halves.first, plan);
+    report = loader.report();
   }
 
   // Everything that is sized by the capacity.
@@ -234,7 +244,10 @@ void Transformer::begin(const PackedBatch& batch, const Boundary& boundary) {
   } else {
     boundary.fill(residual);
   }
-  for (const HalfBlock& half : parts.weights.halves) half.apply(pass, residual);
+  for (std::size_t i = 0; i < parts.weights.halves.size(); ++i) {
+    parts.weights.halves[i].apply(pass, residual);
+    parts.stream->passed(i);
+  }
   const bool scores = model::scores(part, parts.config);
   slot.asks = scores && !batch.targets.empty();
   if (slot.asks) parts.ask(pass, residual, inputs, host.targets, slot);

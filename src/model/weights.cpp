@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "model/names.h"
 #include "model/tensor_reader.h"
 #include "thresher/base/check.h"
 #include "thresher/base/clock.h"
+#include "thresher/base/machine.h"
 
 namespace thresher::model {
 namespace {
@@ -20,7 +23,7 @@ class Loader {
   Loader(device::Device& device, TensorReader& reader, const ModelConfig& config, const Part& part, DType dtype)
       : device_(device), reader_(reader), config_(config), part_(part), dtype_(dtype) {}
 
-  void load(Weights& weights) {
+  void load_ends(Weights& weights) {
     if (embeds(part_) && scores(part_, config_)) {
       embed_and_head(weights);
     } else if (embeds(part_)) {
@@ -28,15 +31,22 @@ class Loader {
     } else if (scores(part_, config_)) {
       weights.head.weight = pack(reader_.read({slice(head_slot())}));
     }
-    for (std::int64_t half = part_.halves.first; half < part_.halves.last; ++half)
-      weights.halves.push_back(half % 2 == 0 ? attention(half / 2) : mlp(half / 2));
     if (!scores(part_, config_)) return;
     weights.head.norm = vector({Slot::final_norm});
     weights.head.first_id = vocabulary(part_, config_).first;
     weights.head.cuts = cuts_inside(part_, vocabulary_cuts(config_));
   }
 
+  void load_layers(Weights& weights, const StreamPlan& plan) {
+    for (std::int64_t half = part_.halves.first; half < part_.halves.last; ++half) {
+      const bool streamed = plan.streamed[static_cast<std::size_t>(half / 2 - part_.halves.first / 2)];
+      residence_ = streamed ? device::Residence::host : device::Residence::device;
+      weights.halves.push_back(half % 2 == 0 ? attention(half / 2) : mlp(half / 2));
+    }
+  }
+
   std::int64_t bytes() const { return bytes_; }
+  std::int64_t streamed_bytes() const { return streamed_bytes_; }
 
  private:
   // Outputs that this shard holds, slots below each other in one matrix.
@@ -132,8 +142,8 @@ class Loader {
     return result;
   }
   std::unique_ptr<device::Weight> pack(const HostMatrix& matrix, std::span<const std::int64_t> cuts = {}) {
-    auto weight = device_.pack(matrix.view, dtype_, cuts);
-    bytes_ += weight->bytes();
+    auto weight = device_.pack(matrix.view, dtype_, cuts, residence_);
+    (residence_ == device::Residence::device ? bytes_ : streamed_bytes_) += weight->bytes();
     return weight;
   }
 
@@ -142,25 +152,99 @@ class Loader {
   const ModelConfig& config_;
   const Part& part_;
   const DType dtype_;
-  std::int64_t bytes_ = 0;
+  device::Residence residence_ = device::Residence::device;
+  std::int64_t bytes_ = 0, streamed_bytes_ = 0;
 };
+
+constexpr std::int64_t reserve = 20;  // one part in so many of the device's free memory stays free
+std::string size_text(std::int64_t bytes) {
+  const double mib = static_cast<double>(bytes) / (1 << 20);
+  return mib < 1024 ? fmt::format("{:.2f} MiB", mib) : fmt::format("{:.2f} GiB", mib / 1024);
+}
+
+// What stays and what does not, on a device with this much left for layers.
+StreamPlan plan_layers(const ModelConfig& config, const StageOptions& options, std::int64_t room,
+                       std::int64_t free_before) {
+  const std::vector<std::int64_t> layers = layer_bytes(config, *options.part, options.dtype);
+  const std::int64_t all = std::accumulate(layers.begin(), layers.end(), std::int64_t{0});
+  if (auto plan = plan_stream(layers, room, options.streaming)) return std::move(*plan);
+  const std::int64_t largest = *std::max_element(layers.begin(), layers.end());
+  const bool off = options.streaming == Streaming::off;
+  base::fail(base::Exit::config,
+             fmt::format("{}: {} are needed on the GPU, {} are left for them of {}, beside "
+                         "embedding, head and batches of {} tokens; {}cut the model into more stages (--layout with "
+                         "pp), or lower --tokens-per-batch or --window",
+                         off ? fmt::format("the {} layers do not fit, and --stream-layers is off", layers.size())
+                             : "not even two layers fit at a time",
+                         size_text(off ? all : 2 * largest), size_text(std::max<std::int64_t>(0, room)),
+                         size_text(free_before), options.capacity.tokens, off ? "allow --stream-layers auto, " : ""));
+}
+
+void check_host_memory(const StreamPlan& plan) {
+  const std::int64_t there = base::available_memory();
+  if (plan.bytes <= there) return;
+  base::fail(base::Exit::os,
+             fmt::format("{} of {} layers do not fit the GPU and need {} of pinned host memory, {} are "
+                         "available: run on more GPUs (--layout with pp), with fewer ranks on a host, or on a host "
+                         "with more memory",
+                         plan.count(), plan.streamed.size(), size_text(plan.bytes), size_text(there)));
+}
 
 }  // namespace
 
-Weights load_weights(device::Device& device, base::FileSystem& files, const base::Path& directory,
-                     const ModelConfig& config, const StageOptions& options, LoadReport& report) {
+struct WeightLoader::Parts {
   const base::Stopwatch watch;
-  Checkpoint checkpoint(files, directory);
-  Contents contents(checkpoint, check_tensors(checkpoint, config, directory.string()), config);
-  TensorReader reader(checkpoint, contents, options.peers);
-  Loader loader(device, reader, config, *options.part, options.dtype);
-  Weights weights;
-  loader.load(weights);
-  report.bytes_read = reader.bytes_read();
-  report.weight_bytes = loader.bytes();
-  report.contents = contents.pack();
-  report.seconds = watch.seconds();
-  return weights;
+  device::Device& device;
+  const ModelConfig& config;
+  const StageOptions& options;
+  const std::int64_t free_before;
+  Checkpoint checkpoint;
+  Contents contents;
+  TensorReader reader;
+  Loader loader;
+  StreamPlan plan;
+
+  Parts(device::Device& on, base::FileSystem& files, const base::Path& directory, const ModelConfig& model,
+        const StageOptions& wanted)
+      : device(on),
+        config(model),
+        options(wanted),
+        free_before(on.free_bytes()),
+        checkpoint(files, directory),
+        contents(checkpoint, check_tensors(checkpoint, model, directory.string()), model),
+        reader(checkpoint, contents, wanted.peers),
+        loader(on, reader, model, *wanted.part, wanted.dtype) {}
+};
+
+WeightLoader::WeightLoader(device::Device& device, base::FileSystem& files, const base::Path& directory,
+                           const ModelConfig& config, const StageOptions& options)
+    : parts_(std::make_unique<Parts>(device, files, directory, config, options)) {}
+
+WeightLoader::~WeightLoader() = default;
+
+void WeightLoader::load_ends(Weights& weights) {
+  parts_->loader.load_ends(weights);
+}
+
+StreamPlan WeightLoader::load_layers(Weights& weights) {
+  Parts& parts = *parts_;
+  const bool own_memory = !parts.device.host_memory();
+  const std::int64_t room = parts.device.free_bytes() - (own_memory ? parts.free_before / reserve : 0);
+  parts.plan = plan_layers(parts.config, parts.options, room, parts.free_before);
+  if (own_memory) check_host_memory(parts.plan);
+  parts.loader.load_layers(weights, parts.plan);
+  return parts.plan;
+}
+
+LoadReport WeightLoader::report() const {
+  const Parts& parts = *parts_;
+  return {.seconds = parts.watch.seconds(),
+          .bytes_read = parts.reader.bytes_read(),
+          .weight_bytes = parts.loader.bytes(),
+          .layers = static_cast<int>(parts.plan.streamed.size()),
+          .streamed_layers = parts.plan.count(),
+          .streamed_bytes = parts.loader.streamed_bytes(),
+          .contents = parts.contents.pack()};
 }
 
 base::Digest identity(base::FileSystem& files, const base::Path& directory, const ModelConfig& config,

@@ -251,6 +251,10 @@ void Run::load() {
   metrics_.set("load", report.seconds);
   metrics_.set("bytes read", static_cast<double>(report.bytes_read));
   metrics_.set("weight bytes", static_cast<double>(report.weight_bytes));
+  metrics_.set("layers", report.layers);
+  metrics_.set("streamed layers", report.streamed_layers);
+  metrics_.set("streamed bytes", static_cast<double>(report.streamed_bytes));
+  metrics_.set("foreseen waiting", setup_->foreseen_waiting());
   activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to load the model");
 }
 
@@ -421,6 +425,7 @@ void Run::measure(const engine::StageTimes& times) {
     if (cost.step == "matmul") products += cost.seconds;
   }
   metrics_.set("products", products);
+  metrics_.set("wait weights", setup_->device().bring_time().waited);
 }
 
 bool Run::all_committed() {

@@ -101,6 +101,16 @@ std::string load_text(const Outcome& outcome) {
       seconds.most, sum_of(outcome, "bytes read") / mib, bytes.most / mib, weights.most / mib);
 }
 
+std::string streaming_text(const Outcome& outcome) {
+  const StreamingReport streaming = streaming_of(outcome);
+  if (streaming.streamed == 0) return "";
+  return fmt::format(
+      "layers streamed from host memory: {} of {}, {:.2f} GiB a batch; the GPU waited {:.1f} % of the "
+      "time for them, {:.1f} % were foreseen\n",
+      streaming.streamed, streaming.layers, streaming.bytes / (1 << 30), 100 * streaming.waiting,
+      100 * streaming.foreseen);
+}
+
 std::string advice(const Outcome& outcome) {
   std::string text;
   const auto note = [&](const std::string& words) { text += "  NOTE: " + words + "\n"; };
@@ -146,10 +156,25 @@ std::string speed_text(const Outcome& outcome, const Shares& shares) {
                         100 * shares.products_fraction);
   text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
   text += idle_text(outcome);
-  return text + load_text(outcome) + time_table(outcome) + stage_table(outcome) + advice(outcome);
+  return text + load_text(outcome) + streaming_text(outcome) + time_table(outcome) + stage_table(outcome) +
+         advice(outcome);
 }
 
 }  // namespace
+
+StreamingReport streaming_of(const Outcome& outcome) {
+  StreamingReport report;
+  for (const base::Metrics& rank : outcome.ranks) {
+    report.foreseen = std::max(report.foreseen, rank.value("foreseen waiting"));
+    if (outcome.score_seconds > 0)
+      report.waiting = std::max(report.waiting, rank.value("wait weights") / outcome.score_seconds);
+    if (rank.value("streamed bytes") <= report.bytes) continue;
+    report.bytes = rank.value("streamed bytes");
+    report.streamed = static_cast<int>(rank.value("streamed layers"));
+    report.layers = static_cast<int>(rank.value("layers"));
+  }
+  return report;
+}
 
 Shares shares_of(const Outcome& outcome) {
   Shares shares;

@@ -39,6 +39,14 @@ Shares shares_of(const Outcome& outcome);
 std::optional<double> device_idle(const base::Metrics& rank);
 std::optional<double> device_idle(const Outcome& outcome);
 
+// Of the rank that streams most layers.
+struct StreamingReport {
+  int layers = 0, streamed = 0;
+  double bytes = 0;                  // in each batch
+  double waiting = 0, foreseen = 0;  // shares of the time that went by so, on the rank that waited most
+};
+StreamingReport streaming_of(const Outcome& outcome);
+
 // summary.json: fields as architecture documents name them.
 std::string summary_json(const Outcome& outcome);
 

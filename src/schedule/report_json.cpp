@@ -67,6 +67,12 @@ std::string summary_json(const Outcome& outcome) {
   json["device"] = outcome.device;
   json["isa"] = outcome.isa;
   json["time_shares"] = time_shares(outcome);
+  if (const StreamingReport streaming = streaming_of(outcome); streaming.streamed > 0)
+    json["streaming"] = {{"layers", streaming.layers},
+                         {"streamed_layers", streaming.streamed},
+                         {"bytes_per_batch", static_cast<std::int64_t>(streaming.bytes)},
+                         {"waiting", streaming.waiting},
+                         {"foreseen_waiting", streaming.foreseen}};
   double memory = 0;
   for (const base::Metrics& rank : outcome.ranks) memory = std::max(memory, rank.value("peak memory"));
   json["peak_memory_bytes"] = static_cast<std::int64_t>(memory);

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "schedule/streaming.h"
 #include "thresher/base/check.h"
+#include "thresher/base/log.h"
 #include "thresher/base/machine.h"
 #include "thresher/device/cuda.h"
 
@@ -82,13 +84,39 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
                               .capacity = {std::max(choices_.tokens_per_batch, longest), longest, job.top_k},
                               .part = {},
                               .tensor = &seat.grid.tensor(),
-                              .peers = seat.peers};
+                              .peers = seat.peers,
+                              .streaming = job.streaming};
   options.part = model::Part{stages[static_cast<std::size_t>(place.stage)], place.shard, layout.shards, job.tp_exact};
   plain_device_ = job.device == DeviceKind::cuda
                       ? device::make_cuda_device({.gpu = seat.gpu, .threads = choices_.threads, .algorithms = {}})
                       : device::make_cpu_device({choices_.threads});
   device_ = std::make_unique<device::TracingDevice>(*plain_device_);
+  std::optional<model::StreamDemand> demand;
+  if (job.device == DeviceKind::cuda) demand = stream_demand(*device_, config_, options);
+  if (job.device == DeviceKind::cuda && job.tokens_per_batch == 0) size_batches(demand, seat, options);
   transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, options);
+  if (demand) foresee_waiting(*demand, options.capacity.tokens);
+}
+
+void Setup::size_batches(const std::optional<model::StreamDemand>& demand, const Seat& seat,
+                         model::StageOptions& options) {
+  std::int64_t& tokens = options.capacity.tokens;
+  const std::int64_t wanted = demand ? streamed_batch(*demand, options.streaming) : 0;
+  for (const std::string& one : seat.grid.replica().all_gather(std::to_string(wanted)))
+    tokens = std::max<std::int64_t>(tokens, std::stoll(one));
+  choices_.tokens_per_batch = std::max(choices_.tokens_per_batch, tokens);
+}
+
+void Setup::foresee_waiting(const model::StreamDemand& demand, std::int64_t tokens) {
+  const model::LoadReport& report = transformer_->load_report();
+  if (report.streamed_layers == 0) return;
+  foreseen_waiting_ = model::waiting_share(demand, tokens, report.streamed_bytes);
+  constexpr double gib = 1 << 30;
+  base::info(
+      fmt::format("{} of {} layers are streamed: {:.2f} GiB a batch of {} tokens, at {:.1f} GB/s beside {:.1f} "
+                  "TFLOP/s; {:.1f} % of the time would go by waiting for them",
+                  report.streamed_layers, report.layers, static_cast<double>(report.streamed_bytes) / gib, tokens,
+                  demand.copy / 1e9, demand.flops / 1e12, 100 * foreseen_waiting_));
 }
 
 void Setup::choose_tokens(const Job& job) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ class Setup {
   model::Transformer& transformer() { return *transformer_; }
   device::TracingDevice& device() { return *device_; }
   const model::ModelConfig& config() const { return config_; }
+  // The share of its time in which this rank's work will wait for streamed layers: foreseen from measured rates.
+  double foreseen_waiting() const { return foreseen_waiting_; }
   // Values that change the results' bytes: those of the machine, which are the same on all ranks, and all of them, at a
   // leader. `model` is the model's identity.
   std::map<std::string, std::string> machine_values() const;
@@ -62,6 +65,9 @@ class Setup {
  private:
   void choose_tokens(const Job& job);
   void load_model(const Job& job, const Survey& survey, const Seat& seat);
+  // Larger batches where a rank of the replica will stream layers. Collective over the replica.
+  void size_batches(const std::optional<model::StreamDemand>& demand, const Seat& seat, model::StageOptions& options);
+  void foresee_waiting(const model::StreamDemand& demand, std::int64_t tokens);
 
   model::ModelConfig config_;
   Choices choices_;
@@ -71,6 +77,7 @@ class Setup {
   std::unique_ptr<device::Device> plain_device_;
   std::unique_ptr<device::TracingDevice> device_;
   std::unique_ptr<model::Transformer> transformer_;
+  double foreseen_waiting_ = 0;
 };
 
 }  // namespace thresher::schedule

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The program on an emulated GPU: the CUDA device's own code and kernels, with CUDA itself replaced by a fake."""
+import json
+import re
 import shutil
 import subprocess
 import unittest
@@ -48,6 +50,57 @@ class CudaEmulated(ProgramTest):
             with self.subTest(name):
                 _, found = self.score(name, *one, *more, ranks=ranks)
                 self.assertEqual(found, bytes_of_one)
+
+    def test_streamed_layers_give_the_same_bytes(self):
+        one = ('--device', 'cuda', '--tp-exact', 'on', '--share-gpus', '--tokens-per-batch', 50)
+        _, resident = self.score('resident', *one)
+        summary = json.loads((self.folder / 'resident' / 'summary.json').read_text())
+        self.assertNotIn('streaming', summary)
+        layers = json.loads((Path(MODEL) / 'config.json').read_text())['num_hidden_layers']
+        for name, ranks, more, there in (('on', 0, [], layers), ('pp', 2, ['--layout', 'pp=2'], (layers + 2) // 2),
+                                         ('tp', 2, ['--layout', 'tp=2'], layers)):
+            with self.subTest(name):
+                _, found = self.score(name, *one, *more, '--stream-layers', 'on', ranks=ranks)
+                self.assertEqual(found, resident)
+                streaming = json.loads((self.folder / name / 'summary.json').read_text())['streaming']
+                self.assertEqual(streaming['streamed_layers'], streaming['layers'])
+                self.assertLessEqual(streaming['layers'], there)
+                self.assertGreater(streaming['bytes_per_batch'], 0)
+
+    def refused_with(self, name, *more, **options):
+        done = program.run('score', '--model', MODEL, '--corpus', self.corpus, '--output', self.folder / name,
+                           '--per-token', *more, **options)
+        self.assertIn(done.returncode, (71, 78), done.stdout + done.stderr)
+        return done.stderr
+
+    def test_what_does_not_fit_is_streamed(self):
+        one = ('--device', 'cuda', '--layout', 'dp=1', '--tokens-per-batch', 50)
+        _, resident = self.score('resident', *one)
+        # The least memory that holds everything but the layers.
+        memory = 32 << 20
+        for _ in range(30):
+            words = self.refused_with('off', *one, '--stream-layers', 'off', '--fresh',
+                                      env={'THRESHER_FAKE_GPU_MEMORY': str(memory)})
+            missing = re.search(r'(\d+) MiB needed at once, (\d+) of', words)
+            if not missing:
+                break
+            memory += (int(missing[1]) - int(missing[2]) + 1) << 20
+        layers = re.search(r'the 4 layers do not fit, and --stream-layers is off: ([0-9.]+) MiB are needed on the GPU, '
+                           r'([0-9.]+) MiB are left', words)
+        self.assertTrue(layers, words)
+        needed, left = float(layers[1]), float(layers[2])
+        # Room for two slots and one layer more, or for less than two slots.
+        for name, room in (('one', 3.3 / 4 * needed), ('none', 1.9 / 4 * needed)):
+            there = {'THRESHER_FAKE_GPU_MEMORY': str(memory + int((room - left) / 0.95 * (1 << 20)))}
+            if name == 'none':
+                self.assertIn('not even two layers fit', self.refused_with(name, *one, env=there))
+                continue
+            done, found = self.score(name, *one, env=there)
+            self.assertEqual(found, resident)
+            self.assertIn('3 of 4 layers are streamed', done.stderr)
+            streaming = json.loads((self.folder / name / 'summary.json').read_text())['streaming']
+            self.assertEqual((streaming['streamed_layers'], streaming['layers']), (3, 4))
+            self.assertAlmostEqual(streaming['bytes_per_batch'] / (1 << 20), 3 / 4 * needed, places=2)
 
     def test_two_ranks_on_one_gpu_are_refused(self):
         self.refuse(78, '--share-gpus', 'score', '--model', MODEL, '--corpus', self.corpus, '--output',

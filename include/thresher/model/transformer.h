@@ -16,6 +16,7 @@
 #include "thresher/device/device.h"
 #include "thresher/model/config.h"
 #include "thresher/model/partition.h"
+#include "thresher/model/streaming.h"
 
 namespace thresher::model {
 
@@ -48,7 +49,10 @@ struct LoadReport {
   double seconds = 0;
   std::int64_t bytes_read = 0;    // from files, by this rank
   std::int64_t weight_bytes = 0;  // packed, on the device
-  std::string contents;           // what was read, for `identity`
+  int layers = 0;                 // of which at least half is this rank's
+  int streamed_layers = 0;        // of them: on the host, brought to the device in each batch
+  std::int64_t streamed_bytes = 0;
+  std::string contents;  // what was read, for `identity`
 };
 
 // What to load, and for what.
@@ -59,6 +63,7 @@ struct StageOptions {
   comm::Comm* tensor = nullptr;   // the part's shards, by rank; needed for more than one
   // Ranks that load the same part: the first of them reads and the others hear from it. Null: this rank reads.
   comm::Comm* peers = nullptr;
+  Streaming streaming = Streaming::automatic;
 };
 
 // Where a part's residual stream comes from and where it goes: calls of `begin` with the f32 tensor on the device,

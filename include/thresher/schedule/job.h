@@ -12,6 +12,7 @@
 #include "thresher/comm/comm.h"
 #include "thresher/comm/grid.h"
 #include "thresher/comm/mailbox.h"
+#include "thresher/model/streaming.h"
 #include "thresher/schedule/output_mode.h"
 #include "thresher/store/import.h"
 #include "thresher/tensor/dtype.h"
@@ -35,6 +36,7 @@ struct Job {
   bool tp_exact = true;                // the same bits for every number of tensor shards
   LoadMode load = LoadMode::automatic;
   DeviceKind device = DeviceKind::cpu;
+  model::Streaming streaming = model::Streaming::automatic;
   bool share_gpus = false;                // ranks may compute on one GPU together
   std::optional<OutputMode> output_mode;  // default: by the predicted size of the results
   double watchdog = 40;                   // seconds that a rank may be silent, 0 = for ever

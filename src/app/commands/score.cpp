@@ -47,6 +47,9 @@ void read_model_options(Arguments& arguments, schedule::Job& job) {
   job.share_gpus = arguments.flag("share-gpus");
   if (job.share_gpus && !cuda) arguments.reject("--share-gpus is for --device cuda");
   if (cuda) check_cuda(arguments);
+  constexpr std::string_view streams[] = {"auto", "on", "off"};
+  job.streaming = static_cast<model::Streaming>(arguments.choice("stream-layers", streams).value_or(0));
+  if (job.streaming == model::Streaming::on && !cuda) arguments.reject("--stream-layers on is for --device cuda");
   constexpr std::string_view switches[] = {"on", "off"};
   constexpr std::string_view loads[] = {"auto", "each", "broadcast"};
   job.tp_exact = arguments.choice("tp-exact", switches).value_or(cuda ? 1 : 0) == 0;
@@ -139,6 +142,7 @@ Command score_command() {
        {{"dtype", Arity::one, "NAME", "bf16 or f32", "bf16, or f32 where the weights are"},
         {"device", Arity::one, "NAME", "cpu or cuda: a GPU for each rank of a host", "cpu"},
         {"share-gpus", Arity::flag, "", "let several ranks compute on one GPU", ""},
+        {"stream-layers", Arity::one, "WHEN", "from host memory: auto, where they do not fit; on: all; off", "auto"},
         {"layout", Arity::one, "AXES", "auto, or like dp=2,pp=2,tp=1: replicas, stages, shards", "auto"},
         {"tp-exact", Arity::one, "on|off", "the same bits for every tp; off is another job", "on; cuda: off"},
         {"load", Arity::one, "HOW", "auto; each: every rank reads its part; broadcast: one does", "auto"},

@@ -102,6 +102,7 @@ Buffer pinned_buffer(int gpu, std::int64_t bytes) {
   check(code, "allocating pinned host memory");
   return {data, bytes, [gpu](void* memory, std::int64_t) {
             static_cast<void>(cudaSetDevice(gpu));
+            static_cast<void>(cudaDeviceSynchronize());  // copies of it may be under way
             static_cast<void>(cudaFreeHost(memory));
           }};
 }

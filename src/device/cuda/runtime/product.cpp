@@ -14,6 +14,8 @@
 namespace thresher::device::cuda {
 namespace {
 
+constexpr std::int64_t least_peak_size = 256;
+
 bool readable(std::string_view key, std::string_view choice) {
   return read_product_key(key) && read_product_choice(choice);
 }
@@ -163,7 +165,13 @@ void Products::multiply_slabs(const Operands& operands, const Choice& choice) {
 }
 
 double Products::measure_peak(DType dtype, double seconds) {
-  const std::int64_t size = dtype == DType::bf16 ? 8192 : 4096, bytes = size * size * tensor::size_of(dtype);
+  std::int64_t size = dtype == DType::bf16 ? 8192 : 4096;
+  // A GPU that is nearly full of weights has room for a smaller product only.
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for the free memory");
+  while (size > least_peak_size && 4 * size * size * tensor::size_of(dtype) > static_cast<std::int64_t>(free))
+    size /= 2;
+  const std::int64_t bytes = size * size * tensor::size_of(dtype);
   const Buffer x = device_buffer(gpu_, bytes), w = device_buffer(gpu_, bytes), out = device_buffer(gpu_, bytes);
   // Numbers of ordinary size: zeros would cost less power and run faster than any work does.
   std::vector<float> values(static_cast<std::size_t>(size * 64));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "thresher/base/check.h"
@@ -9,7 +10,7 @@
 namespace thresher::device::cuda {
 namespace {
 
-constexpr std::int64_t measured_bytes = std::int64_t{64} << 20;  // enough to reach the link's full rate
+constexpr std::int64_t most_measured = std::int64_t{64} << 20;  // enough to reach the link's full rate
 
 }  // namespace
 
@@ -75,6 +76,9 @@ void Slots::await(const CudaWeight& weight) {
 }
 
 double Slots::measure(double seconds) {
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for the free memory");
+  const std::int64_t measured_bytes = std::min(most_measured, static_cast<std::int64_t>(free) / 4);
   const Buffer from = pinned_buffer(gpu_, measured_bytes), to = device_buffer(gpu_, measured_bytes);
   const auto copy = [&] {
     check(cudaMemcpyAsync(to.data(), from.data(), static_cast<std::size_t>(measured_bytes), cudaMemcpyHostToDevice,
