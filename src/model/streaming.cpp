@@ -8,6 +8,8 @@
 namespace thresher::model {
 namespace {
 
+constexpr std::int64_t reserve = 20;
+constexpr std::int64_t trial_rows = 8192;
 constexpr double alike = 0.01;              // speeds that differ by less are equal
 constexpr std::int64_t largest_batch = 64;  // times the smallest
 constexpr double step = 1.25;               // from one size that is tried to the next
@@ -51,6 +53,11 @@ std::vector<std::int64_t> layer_bytes(const ModelConfig& config, const Part& par
   for (std::int64_t half = part.halves.first; half < part.halves.last; ++half)
     layers[static_cast<std::size_t>(half / 2 - part.halves.first / 2)] += halves[half % 2] * tensor::size_of(dtype);
   return layers;
+}
+
+std::int64_t spare_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype, std::int64_t memory) {
+  const std::int64_t element = tensor::size_of(dtype), both = 2 * inner(part, config).count();
+  return std::max(memory / reserve, both * config.hidden * element + trial_rows * (config.hidden * element + both * 4));
 }
 
 std::optional<StreamPlan> plan_stream(std::span<const std::int64_t> layers, std::int64_t room, Streaming streaming) {

@@ -156,7 +156,6 @@ class Loader {
   std::int64_t bytes_ = 0, streamed_bytes_ = 0;
 };
 
-constexpr std::int64_t reserve = 20;  // one part in so many of the device's free memory stays free
 std::string size_text(std::int64_t bytes) {
   const double mib = static_cast<double>(bytes) / (1 << 20);
   return mib < 1024 ? fmt::format("{:.2f} MiB", mib) : fmt::format("{:.2f} GiB", mib / 1024);
@@ -229,7 +228,9 @@ void WeightLoader::load_ends(Weights& weights) {
 StreamPlan WeightLoader::load_layers(Weights& weights) {
   Parts& parts = *parts_;
   const bool own_memory = !parts.device.host_memory();
-  const std::int64_t room = parts.device.free_bytes() - (own_memory ? parts.free_before / reserve : 0);
+  const std::int64_t spare =
+      own_memory ? spare_bytes(parts.config, *parts.options.part, parts.options.dtype, parts.free_before) : 0;
+  const std::int64_t room = parts.device.free_bytes() - spare;
   parts.plan = plan_layers(parts.config, parts.options, room, parts.free_before);
   if (own_memory) check_host_memory(parts.plan);
   parts.loader.load_layers(weights, parts.plan);

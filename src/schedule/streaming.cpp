@@ -7,7 +7,6 @@ namespace thresher::schedule {
 namespace {
 
 constexpr double peak_seconds = 0.1, copy_seconds = 0.05;  // of measuring
-constexpr double usable = 0.95;                            // of the free memory
 
 // Of the blocks that a part holds, and of its head.
 double flop_a_token(const model::ModelConfig& config, const model::Part& part) {
@@ -25,7 +24,8 @@ model::StreamDemand bare_demand(device::Device& device, const model::ModelConfig
                              .tokens = options.capacity.tokens};
   const std::int64_t all = model::parameters(part, config) * tensor::size_of(options.dtype),
                      layers = std::accumulate(demand.layers.begin(), demand.layers.end(), std::int64_t{0});
-  const auto room = static_cast<std::int64_t>(usable * static_cast<double>(device.free_bytes())) - (all - layers);
+  const std::int64_t free = device.free_bytes(),
+                     room = free - model::spare_bytes(config, part, options.dtype, free) - (all - layers);
   demand.room = [&config, &options, room](std::int64_t tokens) {
     model::Capacity capacity = options.capacity;
     capacity.tokens = std::max(tokens, capacity.longest);

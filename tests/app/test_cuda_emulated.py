@@ -91,7 +91,7 @@ class CudaEmulated(ProgramTest):
         needed, left = float(layers[1]), float(layers[2])
         # Room for two slots and one layer more, or for less than two slots.
         for name, room in (('one', 3.3 / 4 * needed), ('none', 1.9 / 4 * needed)):
-            there = {'THRESHER_FAKE_GPU_MEMORY': str(memory + int((room - left) / 0.95 * (1 << 20)))}
+            there = {'THRESHER_FAKE_GPU_MEMORY': str(memory + int((room - left) * (1 << 20)))}
             if name == 'none':
                 self.assertIn('not even two layers fit', self.refused_with(name, *one, env=there))
                 continue

@@ -26,6 +26,10 @@ enum class Streaming : std::uint8_t { automatic, on, off };
 // Packed bytes of the matrices of each layer that a part holds at least half of.
 std::vector<std::int64_t> layer_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype);
 
+// What stays free of so much memory of a device: a twentieth, or what trying algorithms of its largest product takes,
+// which is a copy of that matrix and many rows on both sides.
+std::int64_t spare_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype, std::int64_t memory);
+
 struct StreamPlan {
   std::vector<bool> streamed = {};  // of each layer
   std::int64_t slot = 0;            // bytes of each of two, that of the largest streamed layer
