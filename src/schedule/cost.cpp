@@ -13,7 +13,6 @@
 namespace thresher::schedule {
 namespace {
 
-
 constexpr double nap = 0.5e-3;  // seconds, the mean
 
 double as_double(std::int64_t value) {
@@ -160,6 +159,27 @@ class StageClock {
   const double tokens_, scored_, keys_, held_;
 };
 
+// Of each GPU of a node whose ranks copy all at once.
+double copy_rate(const Machine& machine, int ranks_per_node) {
+  return std::min(machine.copy, machine.copy_node / ranks_per_node);
+}
+
+// Tokens that hide the copies of streamed layers, on the stage that needs most of them; the demand's where none has to
+// be streamed, or where it says how many.
+std::int64_t streamed_batch(const Demand& demand, const Machine& machine, const StageClock& clock,
+                            const std::vector<RankPlace>& ranks) {
+  std::int64_t most = batch_tokens(demand, machine);
+  if (machine.copy <= 0 || demand.tokens_per_batch > 0) return most;
+  for (const RankPlace& rank : ranks) {
+    model::StreamDemand stream = stream_demand(demand, machine, rank);
+    stream.flop = clock.time(rank.part).total() / clock.tokens();  // at one "FLOP" a second
+    stream.flops = 1;
+    stream.copy = copy_rate(machine, rank.local);
+    if (const auto batch = model::plan_stream_batch(stream, demand.streaming)) most = std::max(most, batch->tokens);
+  }
+  return most;
+}
+
 // The rank of a tensor group that does and holds most. The first has an uneven cut's smaller pieces, so look at all.
 StageCost stage_cost(const Demand& demand, const Machine& machine, const StageClock& clock, RankPlace rank) {
   StageCost cost;
@@ -169,8 +189,9 @@ StageCost stage_cost(const Demand& demand, const Machine& machine, const StageCl
     one.part.shard = shard;
     one.reads = rank.reads && shard == 0;
     one.gathers = shard == 0 ? rank.gathers : 0;
-    const StageTime time = clock.time(one.part);
+    StageTime time = clock.time(one.part);
     const Memory memory = memory_of(demand, machine, one);
+    if (memory.pinned > 0) time.copies = std::max(0.0, memory.pinned / copy_rate(machine, rank.local) - time.total());
     if (shard == 0 || time.total() > cost.time.total()) cost.time = time;
     if (shard == 0 || memory.total() > cost.memory.total()) cost.memory = memory;
     cost.shards.push_back(memory);
@@ -240,6 +261,13 @@ void add_totals(const Demand& demand, const Machine& machine, const StageClock& 
   cost.price = busy / 3600 * cost.nodes * machine.price;
 }
 
+double node_pinned(const Cost& cost, const Layout& layout, const Placement& placement) {
+  double sum = 0;
+  for (int rank = 0; rank < std::min(layout.ranks(), placement.ranks_per_node); ++rank)
+    sum += cost.stages[static_cast<std::size_t>(rank / layout.shards % layout.stages)].memory.pinned;
+  return sum;
+}
+
 // All ranks of the fullest node. The first replica's, then any other's: rank zero's node holds most.
 double node_memory(const Cost& cost, const Layout& layout, const Placement& placement) {
   double sum = cost.stages.front().memory.gather;
@@ -274,13 +302,20 @@ Cost cost_of(const Demand& demand, const Machine& machine, const Layout& layout)
   cost.groups_span_nodes = placement.groups_span;
   cost.batch_tokens = clock.tokens();
   cost.shards = shard_size(demand).count;
-  for (const model::Range& halves : model::cut_stages(demand.config, layout.stages)) {
-    const RankPlace rank{.part = {.halves = halves, .shard = 0, .shards = layout.shards},
-                         .threads = placement.threads,
-                         .reads = halves.first == 0,
-                         .gathers = halves.first == 0 ? layout.data : 0};
-    cost.stages.push_back(stage_cost(demand, machine, clock, rank));
+  std::vector<RankPlace> ranks;
+  for (const model::Range& halves : model::cut_stages(demand.config, layout.stages))
+    ranks.push_back({.part = {.halves = halves, .shard = 0, .shards = layout.shards},
+                     .threads = placement.threads,
+                     .local = placement.ranks_per_node,
+                     .reads = halves.first == 0,
+                     .gathers = halves.first == 0 ? layout.data : 0});
+  if (const std::int64_t tokens = streamed_batch(demand, machine, clock, ranks);
+      tokens > batch_tokens(demand, machine)) {
+    Demand larger = demand;
+    larger.tokens_per_batch = tokens;
+    return cost_of(larger, machine, layout);
   }
+  for (const RankPlace& rank : ranks) cost.stages.push_back(stage_cost(demand, machine, clock, rank));
   double slowest = 0, sum = 0;
   for (std::size_t stage = 0; stage < cost.stages.size(); ++stage) {
     const double seconds = cost.stages[stage].time.total();
@@ -293,6 +328,7 @@ Cost cost_of(const Demand& demand, const Machine& machine, const Layout& layout)
       std::max(slowest, core_seconds(cost, machine, layout, placement, clock.tokens()) / machine.cores);
   cost.sharing = cost.batch_seconds / slowest;
   cost.node_memory = node_memory(cost, layout, placement);
+  cost.node_pinned = node_pinned(cost, layout, placement);
   add_ends(demand, clock, cost);
   add_totals(demand, machine, clock, cost);
   return cost;

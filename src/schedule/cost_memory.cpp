@@ -1,6 +1,7 @@
 #include "schedule/cost_memory.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "thresher/model/transformer.h"
 #include "thresher/schedule/coordinator.h"
@@ -105,7 +106,9 @@ double output_bytes(const Demand& demand) {
   return demand.load.documents * bytes_per_document(demand) + demand.load.scored * bytes_per_token(demand.columns);
 }
 
-Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& place) {
+namespace {
+
+Memory resident_memory(const Demand& demand, const Machine& machine, const RankPlace& place) {
   Memory memory;
   memory.base = as_double(machine.base_memory) +
                 (place.reads ? leader_base + token_bytes * as_double(demand.config.vocabulary) : 0);
@@ -124,6 +127,42 @@ Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& 
   if (place.gathers > 0)
     memory.gather = zero_base + (gathered ? std::min<double>(place.gathers * parts_held, parts_at_once) * part : 0);
   return memory;
+}
+
+// What all else leaves of a GPU for layers that would take `layers` bytes.
+std::int64_t room_for_layers(const Memory& memory, const Machine& machine, std::int64_t layers) {
+  const double others =
+      memory.weights + memory.activations + memory.exchange + memory.rows + memory.gather + memory.base;
+  return static_cast<std::int64_t>(usable_memory * as_double(machine.device_memory) - others) + layers;
+}
+
+}  // namespace
+
+Memory memory_of(const Demand& demand, const Machine& machine, const RankPlace& place) {
+  Memory memory = resident_memory(demand, machine, place);
+  if (machine.copy <= 0) return memory;
+  const auto layers = model::layer_bytes(demand.config, place.part, demand.dtype);
+  const std::int64_t all = std::accumulate(layers.begin(), layers.end(), std::int64_t{0});
+  const auto plan = model::plan_stream(layers, room_for_layers(memory, machine, all), demand.streaming);
+  memory.layers = static_cast<int>(layers.size());
+  if (!plan || plan->count() == 0) return memory;
+  memory.weights += as_double(plan->device_bytes() - all);
+  memory.loading = 0;  // matrices are read into the host's memory
+  memory.streamed = plan->count();
+  memory.pinned = as_double(plan->bytes);
+  return memory;
+}
+
+model::StreamDemand stream_demand(const Demand& demand, const Machine& machine, const RankPlace& place) {
+  model::StreamDemand stream{.layers = model::layer_bytes(demand.config, place.part, demand.dtype),
+                             .tokens = batch_tokens(demand, machine)};
+  const std::int64_t all = std::accumulate(stream.layers.begin(), stream.layers.end(), std::int64_t{0});
+  stream.room = [&demand, &machine, &place, all](std::int64_t tokens) {
+    Demand sized = demand;
+    sized.tokens_per_batch = tokens;
+    return room_for_layers(resident_memory(sized, machine, place), machine, all);
+  };
+  return stream;
 }
 
 }  // namespace thresher::schedule

@@ -7,13 +7,13 @@
 #include <numeric>
 #include <tuple>
 
+#include "schedule/cost_memory.h"
 #include "thresher/base/check.h"
 
 namespace thresher::schedule {
 namespace {
 
-constexpr double usable = 0.95;  // of a memory; the rest is for what nobody counts
-constexpr double alike = 0.01;   // speeds that differ by less are equal
+constexpr double alike = 0.01;  // speeds that differ by less are equal
 
 std::vector<Layout> all_layouts(const model::ModelConfig& config, int ranks) {
   std::vector<Layout> layouts;
@@ -30,8 +30,11 @@ struct Need {
 };
 
 Need need_of(const Cost& cost, const Machine& machine) {
-  if (machine.shared_cores()) return {cost.node_memory, usable * static_cast<double>(machine.node_memory), "a node"};
-  return {cost.most_memory(), usable * static_cast<double>(machine.device_memory), "a device"};
+  if (machine.shared_cores())
+    return {cost.node_memory, usable_memory * static_cast<double>(machine.node_memory), "a node"};
+  const Need device{cost.most_memory(), usable_memory * static_cast<double>(machine.device_memory), "a device"},
+      host{cost.node_pinned, usable_memory * static_cast<double>(machine.node_memory), "a node for streamed layers"};
+  return device.bytes <= device.there && host.bytes > host.there ? host : device;
 }
 
 std::string size_text(double bytes) {
@@ -52,11 +55,14 @@ std::string loss(const Cost& cost, const Cost& best) {
       {cost.tail, fmt::format("{:.0f} % of the time some replicas have no shard left", 100 * cost.tail)},
       {cost.sharing - 1,
        fmt::format("ranks wait {:.0f} % of the time for cores they share", 100 * (1 - 1 / cost.sharing))},
+      {time.copies / time.total(),
+       fmt::format("{:.0f} % of the time waits for copies of streamed layers", 100 * time.copies / time.total())},
       {time.boundary / time.total(),
        fmt::format("stage boundaries take {:.0f} % of the time", 100 * time.boundary / time.total())}};
   const auto& [weight, words] = *std::max_element(std::begin(causes), std::end(causes));
   const double slower = 100 * (1 - cost.tokens_per_second / best.tokens_per_second);
-  if (slower < 100 * alike) return "as fast, but cut into more parts";
+  if (slower < 100 * alike)
+    return cost.streams() && !best.streams() ? "as fast, but streams layers" : "as fast, but cut into more parts";
   const std::string text = fmt::format("{:.0f} % slower", slower);
   return weight > 0.005 ? text + ": " + words : text;
 }
@@ -64,7 +70,7 @@ std::string loss(const Cost& cost, const Cost& best) {
 // Equally fast ones in the order of their cuts.
 bool comes_first(const Candidate& a, const Candidate& b) {
   const Layout &x = a.cost.layout, &y = b.cost.layout;
-  return std::tie(x.shards, x.stages) < std::tie(y.shards, y.stages);
+  return std::tuple(a.cost.streams(), x.shards, x.stages) < std::tuple(b.cost.streams(), y.shards, y.stages);
 }
 
 }  // namespace
@@ -111,7 +117,7 @@ Layout choose_layout(const Demand& demand, const Hosts& hosts) {
   const Layout copies{.data = ranks, .stages = 1, .shards = 1};
   const auto whole = std::find_if(candidates.begin(), candidates.end(),
                                   [&](const Candidate& one) { return one.cost.layout == copies; });
-  return whole->fits ? copies : best.cost.layout;
+  return whole->fits && !whole->cost.streams() ? copies : best.cost.layout;
 }
 
 }  // namespace thresher::schedule

@@ -56,6 +56,7 @@ Machine ordinary_gpu(int devices) {
   machine.narrow_heads = 0.65;
   machine.elementwise = 2.7e12;
   machine.shard_efficiency = {1, 0.98, 0.95, 0.9};
+  machine.copy = machine.copy_node = 25e9;
   machine.inside = {30e-6, 20e9};
   machine.between = {50e-6, 10e9};
   machine.storage_read = machine.storage_read_node = machine.storage_write = 1e9;

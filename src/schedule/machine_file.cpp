@@ -123,6 +123,12 @@ void read_storage(Object object, Machine& machine) {
   object.finish();
 }
 
+void read_copies(Object object, Machine& machine) {
+  machine.copy = 1e9 * object.number("device", 1e-9, 1e9);
+  machine.copy_node = 1e9 * object.number("node", 1e-9, 1e9);
+  object.finish();
+}
+
 void read_node(Object& object, Machine& machine) {
   constexpr double gib = 1024.0 * 1024 * 1024;
   machine.nodes = static_cast<int>(object.whole("nodes", 1, 1'000'000, 1));
@@ -156,6 +162,8 @@ Machine parse_machine(std::string_view json, const std::string& name) {
   machine.batch_overhead = 1e-6 * object.number("half_layer_overhead_us", 0, 1e9, 0);
   if (object.has("shard_efficiency")) machine.shard_efficiency = object.numbers("shard_efficiency", 4);
   machine.tokenize = object.number("tokenize_per_core", 0, 1e12, 0);
+  if (!machine.shared_cores() && object.has("host_copy_gb_per_second"))
+    read_copies(object.object("host_copy_gb_per_second"), machine);
   machine.inside = read_link(object.object("inside"));
   machine.between = read_link(object.object("between"));
   read_storage(object.object("storage_gb_per_second"), machine);

@@ -25,8 +25,11 @@ Json stage_json(const StageCost& stage) {
             {"elementwise", time.elementwise},
             {"head", time.head},
             {"reduce", time.reduce},
-            {"boundary", time.boundary}}},
+            {"boundary", time.boundary},
+            {"copies", time.copies}}},
           {"memory", memory_json(stage.memory)},
+          {"layers", stage.memory.layers},
+          {"streamed_layers", stage.memory.streamed},
           {"shards", shards}};
 }
 
@@ -54,7 +57,9 @@ Json layout_json(const Candidate& one) {
             {"output_bytes", cost.output_bytes},
             {"output_mode", output_mode(cost.output_bytes) == OutputMode::sharded ? "sharded" : "gather"},
             {"rank_memory", cost.most_memory()},
-            {"node_memory", cost.node_memory}};
+            {"node_memory", cost.node_memory},
+            {"node_pinned", cost.node_pinned},
+            {"batch_tokens", cost.batch_tokens}};
   for (const StageCost& stage : cost.stages) json["stages"].push_back(stage_json(stage));
   return json;
 }

@@ -27,8 +27,6 @@ std::string head_text(const PlanReport& report) {
   const Load& load = report.demand.load;
   const Machine& machine = report.machine;
   const Cost& cost = report.candidates.front().cost;
-  const std::int64_t batch =
-      report.demand.tokens_per_batch > 0 ? report.demand.tokens_per_batch : machine.tokens_per_batch;
   std::string text =
       fmt::format("model    {}: {:.3g} billion parameters, {}\n", report.model,
                   static_cast<double>(report.demand.config.parameters()) / 1e9, tensor::name_of(report.demand.dtype));
@@ -37,9 +35,9 @@ std::string head_text(const PlanReport& report) {
       "window {:.0f} tokens\n",
       report.corpus, count_text(load.documents), count_text(load.fed), count_text(load.scored), load.length() / 2,
       load.longest);
-  text += fmt::format("machine  {}: {} rank{} on {} node{}, batches of {} tokens\n", machine.name, report.ranks,
-                      report.ranks == 1 ? "" : "s", cost.nodes, cost.nodes == 1 ? "" : "s",
-                      count_text(static_cast<double>(batch)));
+  text +=
+      fmt::format("machine  {}: {} rank{} on {} node{}, batches of {} tokens\n", machine.name, report.ranks,
+                  report.ranks == 1 ? "" : "s", cost.nodes, cost.nodes == 1 ? "" : "s", count_text(cost.batch_tokens));
   return text;
 }
 
@@ -92,11 +90,20 @@ std::string memory_text(const Cost& cost) {
     return a.memory.total() < b.memory.total();
   });
   const Memory& memory = heaviest->memory;
-  return fmt::format(
-      "memory of the heaviest rank: {} = weights {}, activations {}, exchange {}, rows {}, gather {}, "
-      "base {}; {} while loading\n",
-      size_text(memory.total()), size_text(memory.weights), size_text(memory.activations), size_text(memory.exchange),
-      size_text(memory.rows), size_text(memory.gather), size_text(memory.base), size_text(memory.loading));
+  const std::string streamed =
+      memory.streamed == 0
+          ? ""
+          : fmt::format(
+                "streamed from host memory: {} of its {} layers, {} a batch; {:.1f} % of the time waits for them\n",
+                memory.streamed, memory.layers, size_text(memory.pinned),
+                100 * heaviest->time.copies / heaviest->time.total());
+  return streamed +
+         fmt::format(
+             "memory of the heaviest rank: {} = weights {}, activations {}, exchange {}, rows {}, gather {}, "
+             "base {}; {} while loading\n",
+             size_text(memory.total()), size_text(memory.weights), size_text(memory.activations),
+             size_text(memory.exchange), size_text(memory.rows), size_text(memory.gather), size_text(memory.base),
+             size_text(memory.loading));
 }
 
 std::string best_text(const Cost& cost) {

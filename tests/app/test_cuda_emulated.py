@@ -85,6 +85,10 @@ class CudaEmulated(ProgramTest):
             if not missing:
                 break
             memory += (int(missing[1]) - int(missing[2]) + 1) << 20
+        # And leaves so much free: a matrix, and 8192 rows of both its sides.
+        memory += 2 * 512 * 256 * 2 + 8192 * (256 * 2 + 2 * 512 * 4)
+        words = self.refused_with('off', *one, '--stream-layers', 'off', '--fresh',
+                                  env={'THRESHER_FAKE_GPU_MEMORY': str(memory)})
         layers = re.search(r'the 4 layers do not fit, and --stream-layers is off: ([0-9.]+) MiB are needed on the GPU, '
                            r'([0-9.]+) MiB are left', words)
         self.assertTrue(layers, words)

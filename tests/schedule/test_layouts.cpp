@@ -63,12 +63,52 @@ BOOST_AUTO_TEST_CASE(few_stages_where_it_does_not) {
   BOOST_TEST(large.front().fits);
   BOOST_TEST(large.front().cost.layout.shards == 1);
   BOOST_TEST(large.front().cost.layout.stages <= 4);
-  const Candidate& whole = candidate(large, {64, 1, 1});
+  BOOST_TEST(!large.front().cost.streams());
+  Demand resident = llama("70b");
+  resident.streaming = model::Streaming::off;
+  const auto without = rank_layouts(resident, h100(8), 64);
+  const Candidate& whole = candidate(without, {64, 1, 1});
   BOOST_TEST(!whole.fits);
   BOOST_TEST(whole.reason.find("needs 13") == 0u);
   BOOST_TEST(candidate(large, {8, 1, 8}).reason.find("sums over tensor shards") != std::string::npos);
   const auto largest = rank_layouts(llama("405b"), h100(8), 64);
   BOOST_TEST((largest.front().cost.layout == Layout{4, 16, 1}));
+}
+
+// 70B on one GPU of 80 GB, 405B on a node of eight whose memory is too small even cut in eight.
+BOOST_AUTO_TEST_CASE(what_fits_no_gpu_is_streamed) {
+  const auto one = rank_layouts(llama("70b"), h100(1), 1);
+  BOOST_TEST(one.front().fits);
+  BOOST_TEST(one.front().cost.streams());
+  const Cost& cost = one.front().cost;
+  const Memory& memory = cost.stages.front().memory;
+  BOOST_TEST(memory.layers == 80);
+  BOOST_TEST(memory.streamed >= 40);
+  BOOST_TEST(memory.streamed < 80);
+  BOOST_TEST(memory.total() < 0.95 * 79.1 * (1 << 30));
+  BOOST_TEST(cost.stages.front().time.copies < 0.02 * cost.batch_seconds);
+  BOOST_TEST(cost.tokens_per_second > 4000);  // 4,800 at full speed
+
+  // With half the link the batch is larger, and a given one waits.
+  Machine slow = h100(1);
+  slow.copy = 12.5e9;
+  BOOST_TEST(cost_of(llama("70b"), slow, {1, 1, 1}).batch_tokens > 1.2 * cost.batch_tokens);
+  Demand small = llama("70b");
+  small.tokens_per_batch = 4096;
+  const Cost waits = cost_of(small, h100(1), {1, 1, 1});
+  BOOST_TEST(waits.stages.front().time.copies > 0.3 * waits.batch_seconds);
+
+  const auto node = rank_layouts(llama("405b"), h100(1), 8);
+  BOOST_TEST(node.front().fits);
+  BOOST_TEST(node.front().cost.layout.shards == 1);
+  BOOST_TEST(node.front().cost.streams());
+  Demand resident = llama("405b");
+  resident.streaming = model::Streaming::off;
+  BOOST_TEST(!rank_layouts(resident, h100(1), 8).front().fits);
+  // Eight copies of 405B do not fit the host's memory.
+  const Candidate& copies = candidate(node, {8, 1, 1});
+  BOOST_TEST(!copies.fits);
+  BOOST_TEST(copies.reason.find("on a node for streamed layers") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(groups_across_nodes_lose) {
@@ -126,9 +166,11 @@ BOOST_AUTO_TEST_CASE(automatic_layouts_of_gpus) {
   BOOST_TEST((on("70b", {8}, 79 * gib) == Layout{4, 2, 1}));
   BOOST_TEST((on("70b", {8, 8}, 47 * gib) == Layout{4, 4, 1}));
   BOOST_TEST((on("405b", {8, 8}, 79 * gib) == Layout{1, 16, 1}));
+  // Streamed layers lie there, though.
   BOOST_CHECK_EXCEPTION(on("70b", {1}, 79 * gib), base::Error, [](const auto& error) {
     BOOST_TEST_MESSAGE(error.what());
-    return error.code() == base::Exit::config && std::string(error.what()).find("on a device") != std::string::npos;
+    return error.code() == base::Exit::config &&
+           std::string(error.what()).find("on a node for streamed layers") != std::string::npos;
   });
 }
 

@@ -11,6 +11,8 @@
 //                   log2(t) (a + b T d / B)   on CPUs: exchanges up one fixed tree
 //   stage           the sum of its halves, and its boundary a + b T d / B, which GPUs hide behind their work
 //   replica         T / slowest stage         batches stream, so that only filling and draining wait
+//   copies          S / B - the stage's time, if more than 0: S bytes of layers that do not fit a GPU, from host memory
+//                   at B bytes/s; T is as large as hides them (model/streaming.h)
 //   fill and drain  (p - 1) stages, once a job (Huang et al. 2019, arXiv 1811.06965, with batches that never end)
 //   tail            c / (c + s), c = 0.35 log2(D): the share of the time in which replicas have no shard left, with s
 //                                             shards for each of D replicas; fitted to the simulation with ragged
@@ -29,6 +31,7 @@
 #include "thresher/engine/window.h"
 #include "thresher/model/config.h"
 #include "thresher/model/partition.h"
+#include "thresher/model/streaming.h"
 #include "thresher/schedule/machine.h"
 #include "thresher/schedule/output_mode.h"
 #include "thresher/store/result.h"
@@ -61,9 +64,10 @@ Load load_of(std::span<const LengthClass> lengths, const engine::WindowRule& rul
 struct Demand {
   model::ModelConfig config;
   tensor::DType dtype = tensor::DType::bf16;
+  model::Streaming streaming = model::Streaming::automatic;
   Load load;
   store::Columns columns;
-  std::int64_t tokens_per_batch = 0;  // 0 = the machine's
+  std::int64_t tokens_per_batch = 0;  // 0 = the machine's, or more where layers are streamed
   double shard_documents = 512;
   double shard_bytes = 0;  // 0 = chosen, as a job does
   double id_bytes = 12;    // of a document's id, the mean
@@ -78,13 +82,17 @@ struct Memory {
   double gather = 0;       // parts of all replicas that wait on rank zero
   double base = 0;         // program and libraries
   double loading = 0;      // all of it while the model is read, when a matrix is on the host as well
+  int layers = 0;          // of this rank, at least half of each
+  int streamed = 0;        // of them: not among the weights, but for two slots
+  double pinned = 0;       // bytes of those, in the host's memory
   double total() const { return std::max(weights + activations + exchange + rows + gather + base, loading); }
 };
 
 // Seconds of one batch on one rank of a stage.
 struct StageTime {
   double products = 0, attention = 0, elementwise = 0, head = 0, reduce = 0, boundary = 0;
-  double total() const { return products + attention + elementwise + head + reduce + boundary; }
+  double copies = 0;  // of streamed layers, as far as they do not hide behind the rest
+  double total() const { return products + attention + elementwise + head + reduce + boundary + copies; }
 };
 
 struct StageCost {
@@ -115,9 +123,11 @@ struct Cost {
   double load_seconds = 0;                    // reading the model
   double joules = 0, price = 0;
   double node_memory = 0;          // all ranks of the fullest node
+  double node_pinned = 0;          // of it host memory that holds streamed layers
   bool groups_span_nodes = false;  // tensor groups
 
   double most_memory() const;  // of any rank
+  bool streams() const { return node_pinned > 0; }
 };
 
 // Throws base::Error (usage) for layouts that the model cannot be cut into.

@@ -15,8 +15,8 @@ struct Candidate {
 };
 
 // Layouts of exactly `ranks` ranks, spread evenly over the machine's nodes. Those that fit come first, by falling
-// speed; of layouts within one per cent the one with fewer shards, then fewer stages. The others follow by rising need
-// of memory.
+// speed; of layouts within one per cent the one that streams no layers, then with fewer shards, then fewer stages. The
+// others follow by rising need of memory.
 std::vector<Candidate> rank_layouts(const Demand& demand, const Machine& machine, int ranks);
 
 // What a job knows about its hosts when it starts.

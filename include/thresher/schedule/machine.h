@@ -61,10 +61,11 @@ struct Machine {
   std::vector<double> shard_efficiency{1, 1, 1, 1};  // of products, with 1, 2, 4, 8 tensor shards
   double tokenize = 0;                               // tokens/s of a core; 0 = not counted
 
-  Link inside, between;                     // ranks of one node; ranks of two
-  double storage_read = 0;                  // bytes/s, all nodes together
-  double storage_read_node = 0;             // bytes/s of one node
-  double storage_write = 0;                 // bytes/s of rank zero
+  double copy = 0, copy_node = 0;  // bytes/s from host memory to a GPU, to all of a node together; 0 = nothing streams
+  Link inside, between;            // ranks of one node; ranks of two
+  double storage_read = 0;         // bytes/s, all nodes together
+  double storage_read_node = 0;    // bytes/s of one node
+  double storage_write = 0;        // bytes/s of rank zero
   double device_watts = 0, node_watts = 0;  // busy; a node without its devices
   double price = 0;                         // of a node and hour, in any currency; 0 = not known
 
