@@ -247,14 +247,6 @@ void Run::load() {
   const Seat seat{*grid_, static_cast<int>(local), gpu_.place, broadcast ? &grid_->peers() : nullptr};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
   agree(world_.comm, names_, [&] { guarded(build); });
-  const model::LoadReport& report = setup_->transformer().load_report();
-  metrics_.set("load", report.seconds);
-  metrics_.set("bytes read", static_cast<double>(report.bytes_read));
-  metrics_.set("weight bytes", static_cast<double>(report.weight_bytes));
-  metrics_.set("layers", report.layers);
-  metrics_.set("streamed layers", report.streamed_layers);
-  metrics_.set("streamed bytes", static_cast<double>(report.streamed_bytes));
-  metrics_.set("foreseen waiting", setup_->foreseen_waiting());
   activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to load the model");
 }
 
@@ -425,7 +417,7 @@ void Run::measure(const engine::StageTimes& times) {
     if (cost.step == "matmul") products += cost.seconds;
   }
   metrics_.set("products", products);
-  metrics_.set("wait weights", setup_->device().bring_time().waited);
+  setup_->record(metrics_);
 }
 
 bool Run::all_committed() {

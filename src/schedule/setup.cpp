@@ -95,7 +95,7 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
   if (job.device == DeviceKind::cuda) demand = stream_demand(*device_, config_, options);
   if (job.device == DeviceKind::cuda && job.tokens_per_batch == 0) size_batches(demand, seat, options);
   transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, options);
-  if (demand) foresee_waiting(*demand, options.capacity.tokens);
+  if (transformer_->load_report().streamed_layers > 0) foresee_waiting(demand, options.capacity.tokens);
 }
 
 void Setup::size_batches(const std::optional<model::StreamDemand>& demand, const Seat& seat,
@@ -107,16 +107,30 @@ void Setup::size_batches(const std::optional<model::StreamDemand>& demand, const
   choices_.tokens_per_batch = std::max(choices_.tokens_per_batch, tokens);
 }
 
-void Setup::foresee_waiting(const model::StreamDemand& demand, std::int64_t tokens) {
+void Setup::foresee_waiting(const std::optional<model::StreamDemand>& demand, std::int64_t tokens) {
   const model::LoadReport& report = transformer_->load_report();
-  if (report.streamed_layers == 0) return;
-  foreseen_waiting_ = model::waiting_share(demand, tokens, report.streamed_bytes);
   constexpr double gib = 1 << 30;
-  base::info(
-      fmt::format("{} of {} layers are streamed: {:.2f} GiB a batch of {} tokens, at {:.1f} GB/s beside {:.1f} "
-                  "TFLOP/s; {:.1f} % of the time would go by waiting for them",
-                  report.streamed_layers, report.layers, static_cast<double>(report.streamed_bytes) / gib, tokens,
-                  demand.copy / 1e9, demand.flops / 1e12, 100 * foreseen_waiting_));
+  std::string text =
+      fmt::format("{} of {} layers are streamed: {:.2f} GiB a batch of {} tokens", report.streamed_layers,
+                  report.layers, static_cast<double>(report.streamed_bytes) / gib, tokens);
+  if (demand) {
+    foreseen_waiting_ = model::waiting_share(*demand, tokens, report.streamed_bytes);
+    text += fmt::format(", at {:.1f} GB/s beside {:.1f} TFLOP/s; {:.1f} % of the time would go by waiting for them",
+                        demand->copy / 1e9, demand->flops / 1e12, 100 * foreseen_waiting_);
+  }
+  base::info(text);
+}
+
+void Setup::record(base::Metrics& metrics) const {
+  const model::LoadReport& report = transformer_->load_report();
+  metrics.set("load", report.seconds);
+  metrics.set("bytes read", static_cast<double>(report.bytes_read));
+  metrics.set("weight bytes", static_cast<double>(report.weight_bytes));
+  metrics.set("layers", report.layers);
+  metrics.set("streamed layers", report.streamed_layers);
+  metrics.set("streamed bytes", static_cast<double>(report.streamed_bytes));
+  metrics.set("foreseen waiting", foreseen_waiting_);
+  metrics.set("wait weights", device_->bring_time().waited);
 }
 
 void Setup::choose_tokens(const Job& job) {

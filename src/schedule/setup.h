@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "schedule/survey.h"
+#include "thresher/base/metrics.h"
 #include "thresher/comm/grid.h"
 #include "thresher/device/tracing.h"
 #include "thresher/engine/encode.h"
@@ -55,8 +56,8 @@ class Setup {
   model::Transformer& transformer() { return *transformer_; }
   device::TracingDevice& device() { return *device_; }
   const model::ModelConfig& config() const { return config_; }
-  // The share of its time in which this rank's work will wait for streamed layers: foreseen from measured rates.
-  double foreseen_waiting() const { return foreseen_waiting_; }
+  // What was loaded, and how long steps waited for streamed layers: after the last step.
+  void record(base::Metrics& metrics) const;
   // Values that change the results' bytes: those of the machine, which are the same on all ranks, and all of them, at a
   // leader. `model` is the model's identity.
   std::map<std::string, std::string> machine_values() const;
@@ -67,7 +68,7 @@ class Setup {
   void load_model(const Job& job, const Survey& survey, const Seat& seat);
   // Larger batches where a rank of the replica will stream layers. Collective over the replica.
   void size_batches(const std::optional<model::StreamDemand>& demand, const Seat& seat, model::StageOptions& options);
-  void foresee_waiting(const model::StreamDemand& demand, std::int64_t tokens);
+  void foresee_waiting(const std::optional<model::StreamDemand>& demand, std::int64_t tokens);
 
   model::ModelConfig config_;
   Choices choices_;
@@ -77,7 +78,7 @@ class Setup {
   std::unique_ptr<device::Device> plain_device_;
   std::unique_ptr<device::TracingDevice> device_;
   std::unique_ptr<model::Transformer> transformer_;
-  double foreseen_waiting_ = 0;
+  double foreseen_waiting_ = 0;  // for streamed layers, a share of this rank's time
 };
 
 }  // namespace thresher::schedule

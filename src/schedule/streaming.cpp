@@ -6,6 +6,7 @@
 namespace thresher::schedule {
 namespace {
 
+constexpr int under_way = 2;                               // batches on a GPU
 constexpr double peak_seconds = 0.1, copy_seconds = 0.05;  // of measuring
 
 // Of the blocks that a part holds, and of its head.
@@ -29,7 +30,7 @@ model::StreamDemand bare_demand(device::Device& device, const model::ModelConfig
   demand.room = [&config, &options, room](std::int64_t tokens) {
     model::Capacity capacity = options.capacity;
     capacity.tokens = std::max(tokens, capacity.longest);
-    return room - model::activation_bytes(config, *options.part, options.dtype, capacity);
+    return room - model::activation_bytes(config, *options.part, options.dtype, capacity, under_way);
   };
   return demand;
 }
@@ -40,7 +41,7 @@ std::optional<model::StreamDemand> stream_demand(device::Device& device, const m
                                                  const model::StageOptions& options) {
   model::StreamDemand demand = bare_demand(device, config, options);
   const auto plan = model::plan_stream(demand.layers, demand.room(demand.tokens), options.streaming);
-  if (!plan || plan->count() == 0) return std::nullopt;  // what does not fit is refused when it is loaded
+  if (options.streaming == model::Streaming::off || (plan && plan->count() == 0)) return std::nullopt;
   demand.flops = device.measure_peak(options.dtype, peak_seconds);
   demand.copy = device.measure_bring(copy_seconds);
   return demand;

@@ -26,7 +26,7 @@ python=${THRESHER_PYTHON:-python3}
 read -ra bench_words <<<"${THRESHER_GPU_BENCH:---seconds 2}"
 read -ra side_words <<<"${THRESHER_GPU_SIDE:-}"
 cases=${THRESHER_GPU_CASES:-says_what_it_is embed norm rope gate matmul attend score score_ties score_of_broken_logits
-  attention_by_cudnn pieces columns embed_of_part attend_of_part split_vocabulary same_bits works_from_another_thread algorithms_can_be_given
+  attention_by_cudnn bring pieces columns embed_of_part attend_of_part split_vocabulary same_bits works_from_another_thread algorithms_can_be_given
   memory_that_is_not_there_is_refused_with_numbers seconds_are_measured peak}
 wrong=0
 background=()

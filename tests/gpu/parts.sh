@@ -89,6 +89,8 @@ part_model() {
   done
   score cuda-bf16-again bf16 cuda
   same cuda-bf16 cuda-bf16-again
+  score cuda-bf16-streamed bf16 cuda --stream-layers on
+  same cuda-bf16 cuda-bf16-streamed
 }
 
 # The same bytes on other layouts, two ranks on one GPU, by way of host memory.
