@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <span>
 #include <string>
 #include <thread>
@@ -54,7 +53,7 @@ Exit print(const std::string& text) {
   return written ? Exit::ok : Exit::io;
 }
 
-// A failure as an exit code and a message, whatever was thrown.
+// An error as an exit code and a message.
 struct Failure {
   Exit code = Exit::ok;
   std::string message;
@@ -68,19 +67,9 @@ void print_error(const Failure& failure) {
 
 // To be called while an exception is handled.
 Failure current_failure() {
-  try {
-    throw;
-  } catch (const base::Error& error) {
-    if (error.code() == Exit::internal && !error.where().empty())
-      return {error.code(), fmt::format("{} (at {})", error.what(), error.where())};
-    return {error.code(), error.what()};
-  } catch (const std::bad_alloc&) {
-    return {Exit::os, "out of memory; use fewer --threads or ranks, or a smaller --tokens-per-batch"};
-  } catch (const std::exception& error) {
-    return {Exit::internal, fmt::format("unexpected: {}; this is a bug in thresher", error.what())};
-  } catch (...) {
-    return {Exit::internal, "unexpected exception; this is a bug in thresher"};
-  }
+  const base::Error error = base::current_error();
+  if (error.code() != Exit::internal || error.where().empty()) return {error.code(), error.what()};
+  return {error.code(), fmt::format("{} (at {})", error.what(), error.where())};
 }
 
 // A task of many that srun started without telling them of each other.

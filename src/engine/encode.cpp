@@ -93,6 +93,7 @@ void encode_document(const store::Documents& documents, std::int64_t i, const En
     else
       take_tokens(documents, i, shard, item);
   } catch (const base::Error& error) {
+    if (error.code() != base::Exit::data) throw;  // no fault of the document
     return reject(shard, item, error.what());
   }
   const auto begin = shard.tokens.begin() + static_cast<std::ptrdiff_t>(shard.offsets.back());

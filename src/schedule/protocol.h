@@ -3,8 +3,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <exception>
-#include <new>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -102,10 +100,8 @@ void as_error(const Work& work) {
     work();
   } catch (const base::Error&) {
     throw;
-  } catch (const std::bad_alloc&) {
-    base::fail(base::Exit::os, "out of memory");
-  } catch (const std::exception& error) {
-    throw base::Error(base::Exit::internal, std::string("unexpected: ") + error.what(), std::source_location());
+  } catch (...) {
+    throw base::current_error();
   }
 }
 

@@ -6,7 +6,7 @@ namespace thresher::store {
 
 std::string_view name_of(Intake intake) {
   constexpr std::array<std::string_view, intake_count> names{
-      "ok", "invalid_utf8", "not_json", "missing_field", "wrong_type", "too_long", "empty", "bad_id", "damaged"};
+      "ok", "invalid_utf8", "not_json", "missing_field", "wrong_type", "too_long", "empty", "bad_id", "damaged", "no_tokens"};
   return names.at(static_cast<std::size_t>(intake));
 }
 

@@ -224,7 +224,12 @@ void RecordParser::add(std::string_view id, std::string_view text, std::int64_t 
   if (options_.encode) {
     const std::string_view counted = text.substr(static_cast<std::size_t>(split));
     tokens_.clear();
-    options_.encode(text, split, tokens_);
+    try {
+      options_.encode(text, split, tokens_);
+    } catch (const base::Error& error) {
+      if (error.code() != base::Exit::data) throw;  // no fault of the document
+      return reject(id, Intake::no_tokens, error.what(), line);
+    }
     const auto count = static_cast<std::int64_t>(tokens_.size());
     if (count > token_limit) {
       return reject(id, Intake::too_long, fmt::format("{} tokens, at most {} are allowed", count, token_limit), line);

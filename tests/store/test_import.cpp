@@ -186,6 +186,18 @@ BOOST_AUTO_TEST_CASE(tokens_instead_of_text) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_document_that_the_encoder_refuses_is_a_row) {
+  ImportOptions options = with(Format::lines);
+  options.encode = [](std::string_view line, std::int64_t&, std::vector<std::uint32_t>& ids) {
+    ids.push_back(7);
+    if (line == "b") base::fail(Exit::data, "the pattern gave up");
+  };
+  const Imported imported = import_text("a\nb\nc\n", options);
+  BOOST_TEST((imported.documents.status == Statuses{Intake::ok, Intake::no_tokens, Intake::ok}));
+  BOOST_TEST(imported.documents.tokens == (std::vector<std::uint32_t>{7, 7}));
+  BOOST_TEST(imported.rejects.find("the pattern gave up") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(an_error_of_the_encoder_ends_the_import) {
   const Folder folder;
   std::string text;

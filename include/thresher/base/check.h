@@ -40,6 +40,10 @@ class Error : public std::runtime_error {
   std::string where_;
 };
 
+// Whatever is being handled, as an Error: to be called in a catch clause. What is none of the project's own is a bug,
+// but for a lack of memory or threads.
+Error current_error();
+
 // Throws Error. Messages hold both numbers: what was found and what was expected.
 [[noreturn]] void fail(Exit code, const std::string& message,
                        std::source_location where = std::source_location::current());

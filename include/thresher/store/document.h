@@ -23,9 +23,10 @@ enum class Intake : std::uint8_t {
   too_long = 5,  // over the document limit
   empty = 6,     // no text
   bad_id = 7,    // an id that is too long or not text
-  damaged = 8    // its compressed file broke off here
+  damaged = 8,   // its compressed file broke off here
+  no_tokens = 9  // the tokenizer gave up
 };
-inline constexpr std::uint8_t intake_count = 9;
+inline constexpr std::uint8_t intake_count = 10;
 std::string_view name_of(Intake intake);
 
 // A span of consecutive documents of the corpus, flat: document i holds [offsets[i], offsets[i + 1]) of text (bytes) or
