@@ -2,11 +2,12 @@
 # Sourced by the batch scripts beside it: runs thresher on the job's nodes, and has Slurm start the job again where that
 # helps: after a time limit, a lost node, a killed rank. What is committed is never computed again.
 #
-#   thresher_job COMMAND... --output RUN_DIR ...   e.g. thresher_job score --model M --corpus C --output R
+#   thresher_job score --model M --corpus C --output R ...
 #
 # THRESHER           the program (thresher)
 # THRESHER_LAUNCHER  srun (where it has PMIx) or mpirun; chosen by itself
 # THRESHER_RESTARTS  so many times at most (100); a restart that commits nothing is the last one
+# THRESHER_GRACE     seconds that shards under way may take after Slurm's warning (150)
 
 thresher_output_of() {
   while [ $# -gt 0 ]; do
@@ -42,8 +43,8 @@ thresher_start() {
       srun --mpi=pmix -K1 --cpus-per-task="$cpus" --cpu-bind=cores "$program" "$@" &
       ;;
     mpirun)
-      # A node that is lost without a word is noticed by TCP's keepalive: half a minute instead of OpenMPI's eight. Ranks
-      # get a minute to commit before they are killed.
+      # A node that is lost without a word is noticed by TCP's keepalive: half a minute instead of OpenMPI's eight. mpirun
+      # that is told to end waits for so many seconds before it kills the ranks.
       OMPI_MCA_oob_tcp_keepalive_time=10 OMPI_MCA_oob_tcp_keepalive_intvl=5 OMPI_MCA_oob_tcp_keepalive_probes=3 \
         OMPI_MCA_odls_base_sigkill_timeout=60 \
         mpirun --map-by "ppr:${SLURM_NTASKS_PER_NODE:-1}:node:pe=$cpus" --bind-to core "$program" "$@" &
@@ -54,6 +55,11 @@ thresher_start() {
       ;;
   esac
   thresher_pid=$!
+}
+
+# mpirun keeps SIGTERM to itself until it is too late for its ranks, but hands SIGUSR1 on at once.
+thresher_tell_mpirun() {
+  if [ "$(thresher_launcher)" = mpirun ]; then kill -USR1 "$thresher_pid" 2>/dev/null; fi
 }
 
 # Whether the same job may end better another time. Ends of the program that repeat themselves: wrong options (64), input
@@ -72,13 +78,17 @@ thresher_job() {
     echo "--output RUN_DIR is missing" >&2
     exit 64
   fi
+  case " $* " in
+    *' --grace'*) ;;
+    *) set -- "$@" --grace "${THRESHER_GRACE:-150}" ;;
+  esac
   before=$(thresher_parts_in "$output")
   echo "$(date +%FT%T) job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart $restarts, $before parts committed"
 
   # Slurm's warning (--signal=B:USR1@...) goes to this script alone. A job that Slurm ends itself (scancel, a lost node, a
   # job that goes first) it ends with all its tasks, and puts it back into the queue where it has to be.
   trap 'kill -USR1 "$thresher_pid" 2>/dev/null' USR1
-  trap 'ended=yes' TERM
+  trap 'ended=yes; thresher_tell_mpirun' TERM
   thresher_start "$@" || exit
   wait "$thresher_pid"
   code=$?

@@ -30,7 +30,7 @@ std::string sbatch_script(const PlanReport& report, const std::string& command) 
   } else {
     text += fmt::format("#SBATCH --mem=0\n#SBATCH --gpus-per-node={}\n", cost.ranks_per_node);
   }
-  text += fmt::format("#SBATCH --time={}\n", time_limit(cost.seconds + cost.load_seconds));
+  text += fmt::format("#SBATCH --time={}\n#SBATCH --signal=USR1@180\n", time_limit(cost.seconds + cost.load_seconds));
   // A node that is lost without a word is noticed by TCP's keepalive: half a minute instead of OpenMPI's eight.
   text += R"(
 set -euo pipefail
@@ -38,8 +38,8 @@ export OMPI_MCA_oob_tcp_keepalive_time=10
 export OMPI_MCA_oob_tcp_keepalive_intvl=5
 export OMPI_MCA_oob_tcp_keepalive_probes=3
 
-# -K1: a task that dies ends the step, and none waits for it. Stopped by the time limit or a lost node? Submit the same
-# script again: the job continues.
+# -K1: a task that dies ends the step, and none waits for it. Stopped by the time limit (USR1, three minutes before: what
+# is done is committed) or a lost node? Submit the same script again: the job continues.
 )";
   // Newer versions of srun do not take --cpus-per-task over from sbatch.
   text += fmt::format("srun --mpi=pmix -K1 --cpus-per-task=\"$SLURM_CPUS_PER_TASK\" --cpu-bind=cores {}\n", command);
