@@ -35,7 +35,7 @@ class Surroundings(FaultTest):
         steps = by_tier(4, 20, 100)
         failed = 0
         for step in range(steps):
-            size = 260_000 + 200_000 * step // (steps - 1)
+            size = 260_000 + 600_000 * step // (steps - 1)
             with self.subTest(kib=size):
                 run = self.folder / 'run'
                 done = self.limited(run, f'ulimit -v {size}')
