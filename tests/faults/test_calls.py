@@ -66,7 +66,7 @@ class Calls(FaultTest):
             wrong = [words for words in pool.map(lambda case: self.strike(case[0], *case[1]), enumerate(chosen)) if words]
         for words in wrong:
             print(words, flush=True)
-        print(f'{len(chosen)} of {len(cases)} faults, {len(wrong)} after which something did not hold', flush=True)
+        print(f'summary: {len(chosen)} of {len(cases)} faults, {len(wrong)} after which something did not hold', flush=True)
         self.assertEqual(len(wrong), 0)
 
 

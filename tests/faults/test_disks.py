@@ -63,6 +63,7 @@ class Disks(FaultTest):
                     self.assertIn(str(run), done.stderr)
                 self.assert_complete(copies)
                 shutil.rmtree(copies)
+        print(f'summary: {full} of {steps} disks were full', flush=True)
         self.assertGreater(full, steps // 2)
 
     @needs_mounts
@@ -138,6 +139,7 @@ class Disks(FaultTest):
                 self.assertIn(part.name, done.stderr)
                 self.assertIn('scored again', done.stderr)
                 self.assert_complete(run)
+        print(f'summary: {by_tier(12, 200, 2000)} damaged parts', flush=True)
 
     def test_two_jobs_in_one_directory(self):
         """One works, the other one is told so; nothing is mixed up."""

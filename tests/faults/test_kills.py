@@ -91,7 +91,7 @@ class Kills(FaultTest):
                 jobs += 1
                 run = self.folder / f'run-{attempts}'
         self.assert_holds(run, ranks=draw.choice(RANKS))
-        print(f'{killed} kills, {merging} of them after the last part, {jobs + 1} jobs finished afterwards with the bytes '
+        print(f'summary: {killed} kills, {merging} of them after the last part, {jobs + 1} jobs finished afterwards with the bytes '
               f'of an undisturbed run, {time.monotonic() - start:.0f} s', flush=True)
 
 

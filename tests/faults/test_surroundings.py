@@ -43,7 +43,7 @@ class Surroundings(FaultTest):
                     continue
                 failed += done.returncode != 0
                 self.check(done, run)
-        print(f'{failed} of {steps} had too little memory', flush=True)
+        print(f'summary: {failed} of {steps} address space limits had too little memory', flush=True)
 
     def test_descriptors(self):
         for count in by_tier((16, 64), range(8, 65, 4)):
