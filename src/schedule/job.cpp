@@ -193,21 +193,7 @@ void Run::limit_time() {
 
 comm::Layout Run::choose_grid() {
   if (job_.layout) return *job_.layout;
-  const auto memory = world_.comm.all_gather(std::to_string(base::machine_memory()));
-  const auto cores = world_.comm.all_gather(std::to_string(base::usable_cores()));
-  Hosts hosts;
-  std::map<std::string, std::size_t> places;
-  hosts.cores = std::stoi(cores.front());
-  hosts.gpu_memory = gpu_.memory;
-  for (std::size_t rank = 0; rank < hosts_.size(); ++rank) {
-    const auto [place, is_new] = places.emplace(hosts_[rank], hosts.ranks.size());
-    if (is_new) {
-      hosts.ranks.push_back(0);
-      hosts.memory.push_back(std::stoll(memory[rank]));
-    }
-    ++hosts.ranks[place->second];
-    hosts.cores = std::min(hosts.cores, std::stoi(cores[rank]));
-  }
+  const Hosts hosts = gather_hosts(world_.comm, hosts_, gpu_.memory);
   comm::Layout layout;
   agree(world_.comm, names_, [&] { layout = automatic_layout(job_, survey_, hosts); });
   return layout;
