@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "store/hdf5_read.h"
 #include "store/part_file.h"
 #include "store/plan_file.h"
 #include "thresher/base/check.h"
@@ -15,6 +16,27 @@ namespace thresher::store {
 using base::Exit;
 using base::fail;
 using base::Links;
+
+namespace {
+
+// Another part has the name already.
+[[noreturn]] void refuse(std::string_view there, const PartWriter::Part& part, const std::string& name) {
+  const PartInfo found = check_part(there, name);
+  const auto job_of = [&](std::string_view bytes) {
+    return hdf5::InputFile(image_of(bytes), name).text_attribute("job").value_or("unknown");
+  };
+  if (const std::string theirs = job_of(there), ours = job_of(part.second); theirs != ours) {
+    fail(Exit::again, fmt::format("{} is of another job ({}, this one is {}), a process of which has written it since "
+                                  "this one began: end it, and run the same command again",
+                                  name, theirs, ours));
+  }
+  fail(Exit::internal,
+       fmt::format("shard {} was scored twice with different results: {} has digest {}, the new part {}; the two runs "
+                   "differ in the program or the machine's kind",
+                   part.first, name, found.digest.hex(), check_part(part.second, name).digest.hex()));
+}
+
+}  // namespace
 
 PartWriter::PartWriter(base::FileSystem& files, const base::Path& directory, const Plan& plan)
     : PartWriter(files, directory) {
@@ -61,14 +83,7 @@ void PartWriter::settle(const base::Path& temporary, const Part& part) {
   const base::Path path = parts_ / part_name(part.first);
   if (!files_.link(temporary, path)) {
     const std::string there = base::read_all(files_, path, part_file_limit, Links::refuse);
-    if (there != part.second) {
-      fail(Exit::internal,
-           fmt::format(
-               "shard {} was scored twice with different results: {} has digest {}, the new part {}; the two runs "
-               "differ in the program or the machine's kind",
-               part.first, path.string(), check_part(there, path.string()).digest.hex(),
-               check_part(part.second, path.string()).digest.hex()));
-    }
+    if (there != part.second) refuse(there, part, path.string());
   }
   files_.remove(temporary);
 }

@@ -301,6 +301,34 @@ BOOST_AUTO_TEST_CASE(read_errors_do_not_publish) {
   }
 }
 
+// A machine that was cut off goes on with the old job after --fresh.
+BOOST_AUTO_TEST_CASE(a_part_of_another_job_is_in_the_way_until_the_next_launch) {
+  RamFiles files;
+  Plan before = tests::small_plan(documents, 7), now = before;
+  before.values["dtype"] = "bf16";
+  now.values["dtype"] = "f32";
+  const auto part_of = [](const Plan& plan) {
+    return store::build_part(tests::small_rows(plan, 1, all), all, plan.identity());
+  };
+  const std::string old_part = part_of(before), part = part_of(now);
+  RunDirectory run(files, "/run");
+  run.settle(before);
+  store::PartWriter straggler(files, "/run", before);
+  run.clear();
+  run.settle(now);
+  run.committed(now);
+  const store::PartWriter::Part one(1, old_part);
+  straggler.commit(std::span(&one, 1));
+  BOOST_CHECK_EXCEPTION(run.commit(1, part), base::Error, [](const base::Error& error) {
+    return says(error, Exit::again, {"part-00000001.h5", "of another job"});
+  });
+  BOOST_TEST(!run.committed(now)[1]);
+  run.commit(1, part);
+  BOOST_CHECK_EXCEPTION(straggler.commit(std::span(&one, 1)), base::Error,
+                        [](const base::Error& error) { return says(error, Exit::again, {"of another job"}); });
+  BOOST_TEST((files.content("/run/parts/part-00000001.h5") == part));
+}
+
 // The marker says that the directory is ours: it is durable before anything else is there.
 BOOST_AUTO_TEST_CASE(a_directory_stays_ours_after_deaths_and_power_losses) {
   for (std::int64_t death = 0; death < 12; ++death)

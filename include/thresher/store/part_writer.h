@@ -21,7 +21,8 @@ class PartWriter {
 
   // Commits parts, as shard and bytes: temporary names, sync, link, one sync of parts/. They are durable when this
   // returns; several at once cost little more than one. If a shard is already committed, by whichever process: equal
-  // bytes are fine, different ones throw base::Error (internal) naming both. May be called from several threads.
+  // bytes are fine, different ones throw base::Error naming both: internal, or again for a part of another job, which
+  // RunDirectory::committed removes. May be called from several threads.
   using Part = std::pair<std::int64_t, std::string_view>;
   void commit(std::span<const Part> parts);
 
