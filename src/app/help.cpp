@@ -26,7 +26,8 @@ is unknown is an error. File names are relative to where thresher is started.
 constexpr std::string_view exit_codes = R"(Exit codes
 
    0  finished
-   1  finished, but more documents failed than --max-rejects allows
+   1  finished, but more documents failed than --max-rejects allows; diff: some
+      documents differ
   64  wrong options
   65  damaged or impossible content of a file
   66  a file is missing or cannot be read
@@ -81,8 +82,9 @@ std::string suggestion(const std::string& name, std::span<const std::string> kno
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all{import_command(),  score_command(),  plan_command(),   export_command(),
-                                        inspect_command(), verify_command(), status_command(), bench_command()};
+  static const std::vector<Command> all{import_command(), score_command(),   plan_command(),
+                                        export_command(), inspect_command(), verify_command(),
+                                        diff_command(),   status_command(),  bench_command()};
   return all;
 }
 

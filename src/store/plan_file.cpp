@@ -46,6 +46,14 @@ std::string format_values(const Plan& plan) {
   return json(plan.values).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+std::map<std::string, std::string> parse_values(std::string_view text, const std::string& name) {
+  try {
+    return parse(text, name).get<std::map<std::string, std::string>>();
+  } catch (const json::exception& error) {
+    fail(Exit::data, fmt::format("{}: its attribute plan is damaged: {}", name, error.what()));
+  }
+}
+
 std::string format_plan(const Plan& plan) {
   const std::string values = json(plan.values).dump(2, ' ', false, json::error_handler_t::replace);
   return fmt::format("{{\n\"format\": \"thresher-plan\",\n\"version\": {},\n\"values\": {},\n\"shards\": {}\n}}\n",

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "store/part_file.h"
 #include "store/plan_file.h"
 #include "store/results.h"
+#include "store/row_check.h"
 #include "store/summary_file.h"
 #include "store/tally.h"
 #include "thresher/base/check.h"
@@ -22,30 +22,6 @@ namespace {
 using base::Exit;
 using base::fail;
 using base::Links;
-
-bool is_scored(Status status) {
-  return status == Status::ok || status == Status::windowed;
-}
-
-// What cannot be in document i of these rows; empty if nothing.
-std::string impossible(const Rows& rows, std::size_t i, const Columns& columns) {
-  const Status status = rows.status[i];
-  const std::int64_t tokens = rows.tokens[i];
-  if (std::isnan(rows.logprob[i]) == is_scored(status))
-    return fmt::format("logprob {} with status {}", rows.logprob[i], name_of(status));
-  if (tokens < 0 || rows.bytes[i] < 0 || rows.words[i] < 0)
-    return fmt::format("{} tokens, {} bytes, {} words", tokens, rows.bytes[i], rows.words[i]);
-  if (columns.pairs && rows.is_greedy[i] > 1) return fmt::format("is_greedy {}", rows.is_greedy[i]);
-  if (!columns.per_token) return "";
-  const std::uint64_t begin = rows.token_offsets[i], end = rows.token_offsets[i + 1];
-  if (std::cmp_not_equal(end - begin, tokens)) return fmt::format("{} of {} tokens in /token", end - begin, tokens);
-  for (std::uint64_t t = begin; t < end; ++t) {
-    if (rows.token_rank[t] < 0) return fmt::format("rank {} of token {}", rows.token_rank[t], t - begin);
-    if (is_scored(status) && std::isnan(rows.token_logprob[t]))
-      return fmt::format("logprob nan of token {} with status {}", t - begin, name_of(status));
-  }
-  return "";
-}
 
 // One run directory, looked through once.
 class Verifier {
@@ -170,6 +146,7 @@ void Verifier::check_values(const Rows& rows, const std::string& name) {
     if (const std::string what = impossible(rows, i, *columns_); !what.empty())
       add_fault(fmt::format("{}: document {} has {}", name, rows.first + static_cast<std::int64_t>(i), what));
   }
+  if (const std::string what = impossible_reasons(rows); !what.empty()) add_fault(fmt::format("{} has {}", name, what));
 }
 
 void Verifier::compare_with_results(const Rows& rows, const PartInfo& info) {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
+#include <span>
 
 #include "base/random.h"
 #include "base/simulated_disk.h"
@@ -38,11 +40,11 @@ store::Columns columns_of(int number) {
 void add_token(store::Rows& rows, tests::Random& random, std::int32_t top_k) {
   rows.token_id.push_back(static_cast<std::uint32_t>(random.below(50000)));
   rows.token_logprob.push_back(-static_cast<float>(random.share()));
-  rows.token_rank.push_back(static_cast<std::int32_t>(random.below(100)));
+  rows.token_rank.push_back(static_cast<std::int32_t>(random.once_in(2) ? 0 : random.below(100)));
   rows.token_entropy.push_back(static_cast<float>(random.share()));
   for (std::int32_t k = 0; k < top_k; ++k) {
     rows.top_id.push_back(static_cast<std::uint32_t>(random.below(50000)));
-    rows.top_logprob.push_back(-static_cast<float>(random.share()));
+    rows.top_logprob.push_back(-static_cast<float>(k) - static_cast<float>(random.share()));
   }
 }
 
@@ -50,16 +52,25 @@ void add_document(store::Rows& rows, std::int64_t document, const store::Columns
   tests::Random random(static_cast<std::uint64_t>(document) * 1000003);
   const bool rejected = random.once_in(6), windowed = random.once_in(5);
   const std::int64_t tokens = rejected ? 0 : random.below(6);
-  rows.status.push_back(rejected ? store::Status::rejected : windowed ? store::Status::windowed : store::Status::ok);
+  const bool scored = tokens > 0;
+  rows.status.push_back(rejected   ? store::Status::rejected
+                        : !scored  ? store::Status::empty
+                        : windowed ? store::Status::windowed
+                                   : store::Status::ok);
   if (rejected) rows.rejects.push_back({document, fmt::format("number {} is no good", document)});
   rows.tokens.push_back(tokens);
-  rows.logprob.push_back(rejected ? std::numeric_limits<double>::quiet_NaN() : -10 * random.share());
+  rows.logprob.push_back(scored ? -10 * random.share() : std::numeric_limits<double>::quiet_NaN());
   rows.bytes.push_back(random.below(1000));
   rows.words.push_back(random.below(100));
-  if (columns.pairs) rows.is_greedy.push_back(random.once_in(2));
+  if (columns.pairs) rows.is_greedy.push_back(scored && random.once_in(2));
   if (!columns.per_token) return;
   rows.token_offsets.push_back(rows.token_offsets.back() + static_cast<std::uint64_t>(tokens));
   for (std::int64_t t = 0; t < tokens; ++t) add_token(rows, random, columns.top_k);
+  if (!scored) return;
+  const auto logprobs = std::span(rows.token_logprob).last(static_cast<std::size_t>(tokens));
+  const auto ranks = std::span(rows.token_rank).last(static_cast<std::size_t>(tokens));
+  rows.logprob.back() = std::accumulate(logprobs.begin(), logprobs.end(), 0.0);
+  if (columns.pairs) rows.is_greedy.back() = std::ranges::all_of(ranks, [](std::int32_t rank) { return rank == 0; });
 }
 
 }  // namespace

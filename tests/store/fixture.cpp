@@ -66,20 +66,22 @@ store::Rows small_rows(const store::Plan& plan, std::int64_t shard, const store:
     const bool rejected = document % 5 == 4;
     const std::int64_t tokens = rejected ? 0 : document % 4;
     rows.status.push_back(rejected            ? store::Status::rejected
+                          : tokens == 0       ? store::Status::empty
                           : document % 3 == 0 ? store::Status::windowed
                                               : store::Status::ok);
     if (rejected) rows.rejects.push_back({document, "number " + std::to_string(document) + " is no good"});
     rows.tokens.push_back(tokens);
-    rows.logprob.push_back(rejected ? std::numeric_limits<double>::quiet_NaN() : -0.1 * static_cast<double>(document));
+    rows.logprob.push_back(tokens == 0 ? std::numeric_limits<double>::quiet_NaN()
+                                       : -0.125 * static_cast<double>(document));
     rows.bytes.push_back(10 + document);
     rows.words.push_back(2);
-    if (columns.pairs) rows.is_greedy.push_back(document % 2 == 0);
+    if (columns.pairs) rows.is_greedy.push_back(tokens == 2);
     if (!columns.per_token) continue;
     rows.token_offsets.push_back(rows.token_offsets.back() + static_cast<std::uint64_t>(tokens));
     for (std::int64_t t = 0; t < tokens; ++t) {
       rows.token_id.push_back(static_cast<std::uint32_t>(100 * document + t));
-      rows.token_logprob.push_back(-0.5f * static_cast<float>(t + 1));
-      rows.token_rank.push_back(static_cast<std::int32_t>(t));
+      rows.token_logprob.push_back(-0.125f * static_cast<float>(t + 1 < tokens ? 1 : document - t));
+      rows.token_rank.push_back(static_cast<std::int32_t>(tokens == 2 ? 0 : t + 1));
       rows.token_entropy.push_back(1.25f);
       for (std::int32_t k = 0; k < columns.top_k; ++k) {
         rows.top_id.push_back(static_cast<std::uint32_t>(k));

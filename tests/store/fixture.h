@@ -44,7 +44,8 @@ class SmallCorpus final : public store::Source {
 // Shards of `size` documents.
 store::Plan small_plan(std::int64_t documents, std::int64_t size);
 
-// Rows of one shard of the plan: document d has d % 4 scored tokens, and every fifth is rejected. The same each time.
+// Rows of one shard of the plan: document d has d % 4 scored tokens and the log-probability -d / 8, and every fifth is
+// rejected. The same each time.
 store::Rows small_rows(const store::Plan& plan, std::int64_t shard, const store::Columns& columns);
 
 // A finished run of the small corpus in `directory`: every part committed and published. Gives the totals.

@@ -37,14 +37,14 @@ def read(folder):
         assert f.attrs["format"] == b"thresher-corpus" and f.attrs["version"] == 1
     with h5py.File(folder + "/results.h5", "r") as f:
         assert list(f["id"].asstr()[:2]) == ["id-0", "id-1"]
-        assert f["logprob"].dtype == "f8" and np.isnan(f["logprob"][4]) and f["logprob"][3] == -0.1 * 3
+        assert f["logprob"].dtype == "f8" and np.isnan(f["logprob"][4]) and f["logprob"][3] == -0.375
         names = f["status"].attrs["names"].astype(str)
         assert names[f["status"][4]] == "rejected", names
         a, b = f["token/offsets"][3:5]
         assert b - a == f["tokens"][3] == 3
         assert f["token/id"][a:b].tolist() == [300, 301, 302]
         assert f["token/top_logprob"][a:b].shape == (3, 2)
-        assert f["is_greedy"][:3].tolist() == [1, 0, 1]
+        assert f["is_greedy"][:3].tolist() == [0, 0, 1]
 
 
 def same(folder):

@@ -36,6 +36,8 @@ THIRD_PARTY = [
 
 # The files that read or write a JSON format, and which.
 JSON_FILES = {
+    'src/app/commands/diff.cpp': 'what thresher diff --json prints',
+    'src/app/commands/doctor.cpp': 'what thresher doctor --json prints',
     'src/app/commands/inspect.cpp': 'summary.json, for people',
     'src/model/config.cpp': 'config.json',
     'src/model/safetensors.cpp': 'the header of safetensors',

@@ -13,6 +13,7 @@ Command plan_command();
 Command export_command();
 Command inspect_command();
 Command verify_command();
+Command diff_command();
 Command status_command();
 Command bench_command();
 

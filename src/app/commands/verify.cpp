@@ -67,10 +67,11 @@ Command verify_command() {
   command.summary = "whether a finished run is complete and undamaged";
   command.usage = "verify RUN_DIR [--faults N]";
   command.text =
-      "Checks every part's digest and place, results.h5 against the parts row by row,\n"
-      "rejects.jsonl, and the totals in summary.json and _SUCCESS. Prints OK and what\n"
-      "there is, or names what is wrong and ends with 65. A run that is not finished\n"
-      "ends with 75 and how much of it is there. Changes nothing.";
+      "Checks every part's digest and place and whether its values can be (NaN, signs,\n"
+      "tokens' sums), results.h5 against the parts row by row, rejects.jsonl, and the\n"
+      "totals in summary.json and _SUCCESS. Prints OK and what there is, or names what\n"
+      "is wrong and ends with 65. A run that is not finished ends with 75 and how much\n"
+      "of it is there. Changes nothing.";
   command.example = "thresher verify runs/one";
   command.groups = {{"Options", {{"faults", Arity::one, "N", "name at most N of them", "20"}}}};
   command.plain = "RUN_DIR";
