@@ -27,10 +27,8 @@ class NcclSums : public DeviceSums {
   NcclSums(Comm& ranks, device::Device& device, const NcclSumsOptions& options)
       : device_(device),
         queue_(static_cast<cudaStream_t>(device.queue())),
-        order_(options.order),
-        communicator_(ranks, options.whose, NcclEnds::last) {
-    if (order_ == SumOrder::tree) scratch_ = device.allocate(options.scratch_bytes);
-  }
+        scratch_(device.allocate(options.scratch_bytes)),
+        communicator_(ranks, options.whose, NcclEnds::last) {}
 
   int size() const override { return communicator_.size(); }
 
@@ -38,12 +36,7 @@ class NcclSums : public DeviceSums {
     expect_dense(x, x.dtype == DType::f32);
     if (x.elements() == 0) return;
     device_.queue();
-    device_.time(seconds_, [&] {
-      if (order_ == SumOrder::tree)
-        add_up_by_tree(x);
-      else
-        all_reduce(x, ncclFloat32);
-    });
+    device_.time(seconds_, [&] { add_up_by_tree(x); });
   }
 
   // Sums of whole numbers: no two ranks have bits in one place.
@@ -51,19 +44,17 @@ class NcclSums : public DeviceSums {
     expect_dense(x, x.dtype == DType::f32 || x.dtype == DType::i32);
     if (x.elements() == 0) return;
     device_.queue();
-    device_.time(seconds_, [&] { all_reduce(x, ncclUint32); });
+    device_.time(seconds_, [&] {
+      communicator_.group("uniting bits", [&](const NcclLibrary& nccl, ncclComm_t comm) {
+        return nccl.all_reduce(x.data, x.data, elements_of(x), ncclUint32, ncclSum, comm, queue_);
+      });
+    });
   }
 
   void check() const override { NcclCommunicator::check(); }
   double seconds() const override { return seconds_; }
 
  private:
-  void all_reduce(const Tensor& x, ncclDataType_t type) {
-    communicator_.group("adding up", [&](const NcclLibrary& nccl, ncclComm_t comm) {
-      return nccl.all_reduce(x.data, x.data, elements_of(x), type, ncclSum, comm, queue_);
-    });
-  }
-
   // As many rows at a time as all other ranks' copies of a share have room for in the scratch.
   void add_up_by_tree(const Tensor& x) {
     const std::int64_t row_bytes = x.columns * tensor::size_of(x.dtype), others = size() - 1;
@@ -132,7 +123,6 @@ class NcclSums : public DeviceSums {
 
   device::Device& device_;
   const cudaStream_t queue_;
-  const SumOrder order_;
   tensor::Buffer scratch_;
   double seconds_ = 0;
   NcclCommunicator communicator_;  // ends before the memory that it uses

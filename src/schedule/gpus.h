@@ -21,6 +21,7 @@ struct TakenGpu {
   int place = 0;            // in the rank's own list
   std::int64_t memory = 0;  // bytes of a GPU that a rank has for itself, the least of all ranks
   std::string map;          // who has which, for people; a line a rank
+  std::vector<std::string> gpus;  // of all ranks, by host and UUID
 };
 
 // Collective. Throws on all ranks alike.

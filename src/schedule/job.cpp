@@ -23,6 +23,7 @@
 #include "schedule/status_board.h"
 #include "schedule/stop.h"
 #include "schedule/survey.h"
+#include "schedule/transport.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
@@ -230,7 +231,15 @@ void Run::load() {
   activities_.scorer.begin(base::Doing::working, "loading the model");
   const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
   const bool broadcast = load_by_broadcast();
-  const Seat seat{*grid_, static_cast<int>(local), gpu_.place, broadcast ? &grid_->peers() : nullptr};
+  Transport transport;
+  if (job_.device == DeviceKind::cuda)
+    transport = agree_on_transport(world_.comm, job_, grid_->layout(), gpu_.gpus, names_);
+  outcome_.transport = transport.text;
+  const Seat seat{.grid = *grid_,
+                  .local_ranks = static_cast<int>(local),
+                  .gpu = gpu_.place,
+                  .nccl = transport.nccl,
+                  .peers = broadcast ? &grid_->peers() : nullptr};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
   agree(world_.comm, names_, [&] { guarded(build); });
   activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to load the model");

@@ -21,6 +21,7 @@ struct Outcome {
   comm::Layout layout;
   std::vector<comm::Place> places;  // by rank
   std::string dtype, device, isa;
+  std::string transport;  // between GPUs
   int threads = 0;
 };
 

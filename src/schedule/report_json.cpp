@@ -90,6 +90,7 @@ std::string run_json(const Job& job, const Outcome& outcome, const std::vector<s
   json["layout"] = outcome.layout.text();
   json["device"] = outcome.device;
   json["isa"] = outcome.isa;
+  if (!outcome.transport.empty()) json["gpu_transport"] = outcome.transport;
   for (std::size_t rank = 0; rank < hosts.size(); ++rank) {
     Json entry;
     entry["rank"] = rank;

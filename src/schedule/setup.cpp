@@ -10,6 +10,7 @@
 #include "thresher/base/check.h"
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
+#include "thresher/comm/nccl.h"
 #include "thresher/device/cuda.h"
 
 namespace thresher::schedule {
@@ -91,6 +92,10 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
                       ? device::make_cuda_device({.gpu = seat.gpu, .threads = choices_.threads, .algorithms = {}})
                       : device::make_cpu_device({choices_.threads});
   device_ = std::make_unique<device::TracingDevice>(*plain_device_);
+  if (seat.nccl && layout.shards > 1)
+    sums_ = comm::nccl_sums(seat.grid.tensor(), *device_,
+                            {.whose = fmt::format("the shards of replica {}, stage {}", place.replica, place.stage)});
+  options.sums = sums_.get();
   std::optional<model::StreamDemand> demand;
   if (job.device == DeviceKind::cuda) demand = stream_demand(*device_, config_, options);
   if (job.device == DeviceKind::cuda && job.tokens_per_batch == 0) size_batches(demand, seat, options);

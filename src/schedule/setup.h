@@ -10,6 +10,7 @@
 
 #include "schedule/survey.h"
 #include "thresher/base/metrics.h"
+#include "thresher/comm/device_sums.h"
 #include "thresher/comm/grid.h"
 #include "thresher/device/tracing.h"
 #include "thresher/engine/encode.h"
@@ -40,6 +41,7 @@ struct Seat {
   const comm::Grid& grid;
   int local_ranks = 1;          // share this host
   int gpu = 0;                  // this rank's, with --device cuda
+  bool nccl = false;            // how this rank's GPU exchanges with those of its replica
   comm::Comm* peers = nullptr;  // as model::StageOptions::peers
 
   bool leads() const { return grid.place().stage == 0 && grid.place().shard == 0; }
@@ -47,7 +49,8 @@ struct Seat {
 
 class Setup {
  public:
-  // Loads. Throws base::Error (this rank's alone: agree about it). Collective over seat.peers.
+  // Loads. Throws base::Error (this rank's alone: agree about it). Collective over seat.peers, and with
+  // seat.nccl over the shards of this stage.
   Setup(const Job& job, const Survey& survey, const Seat& seat);
 
   store::Source& corpus() { return *corpus_; }  // leaders
@@ -77,6 +80,7 @@ class Setup {
   engine::EncodePolicy policy_;
   std::unique_ptr<device::Device> plain_device_;
   std::unique_ptr<device::TracingDevice> device_;
+  std::unique_ptr<comm::DeviceSums> sums_;  // with NCCL
   std::unique_ptr<model::Transformer> transformer_;
   double foreseen_waiting_ = 0;  // for streamed layers, a share of this rank's time
 };

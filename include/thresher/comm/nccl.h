@@ -20,19 +20,14 @@ NcclState nccl_state();
 // "2.28.9".
 std::string nccl_version_text(int version);
 
-enum class SumOrder : bool {
-  tree,  // Comm::all_reduce's: the same bits
-  any    // NCCL's own: less traffic; bits depend on the shape, and on a row's place in it
-};
-
 struct NcclSumsOptions {
-  SumOrder order = SumOrder::tree;
   std::string whose;                                    // of the ranks, for messages: "the shards of stage 1"
   std::int64_t scratch_bytes = std::int64_t{64} << 20;  // of the device's memory
 };
 
-// Each rank has a GPU of its own. Collective. Throws base::Error: unavailable (no NCCL), os (NCCL's own). The device
-// must outlive the result, `ranks` need not.
+// Sums follow Comm::all_reduce's tree, so that both ways give the same bits, and cost a ring's traffic: NCCL's own sums
+// would depend on where in a batch a row lies. Each rank has a GPU of its own. Collective. Throws base::Error:
+// unavailable (no NCCL), os (NCCL's own). The device must outlive the result, `ranks` need not.
 //
 // Whatever happens, nobody waits for ever: cancel() ends exchanges that are under way, here and in the GPU's queue, and
 // so does a failure that NCCL finds by itself, within a second.

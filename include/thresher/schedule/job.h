@@ -25,6 +25,8 @@ enum class PrefixToken : std::uint8_t { none, bos, eos };
 enum class LoadMode : std::uint8_t { automatic, each, broadcast };
 
 enum class DeviceKind : std::uint8_t { cpu, cuda };
+// Of tensors between GPUs; automatic: NCCL where it can be.
+enum class GpuTransport : std::uint8_t { automatic, nccl, host };
 
 // Zero stands for "choose" where a number is optional.
 struct Job {
@@ -38,6 +40,7 @@ struct Job {
   DeviceKind device = DeviceKind::cpu;
   model::Streaming streaming = model::Streaming::automatic;
   bool share_gpus = false;                // ranks may compute on one GPU together
+  GpuTransport gpu_transport = GpuTransport::automatic;
   std::optional<OutputMode> output_mode;  // default: by the predicted size of the results
   double watchdog = 40;                   // seconds that a rank may be silent, 0 = for ever
   int threads = 0;                        // default: cores / ranks on this host

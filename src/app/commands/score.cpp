@@ -46,6 +46,9 @@ void read_model_options(Arguments& arguments, schedule::Job& job) {
   const bool cuda = job.device == schedule::DeviceKind::cuda;
   job.share_gpus = arguments.flag("share-gpus");
   if (job.share_gpus && !cuda) arguments.reject("--share-gpus is for --device cuda");
+  constexpr std::string_view transports[] = {"auto", "nccl", "host"};
+  job.gpu_transport = static_cast<schedule::GpuTransport>(arguments.choice("gpu-transport", transports).value_or(0));
+  if (arguments.given("gpu-transport") && !cuda) arguments.reject("--gpu-transport is for --device cuda");
   if (cuda) check_cuda(arguments);
   constexpr std::string_view streams[] = {"auto", "on", "off"};
   job.streaming = static_cast<model::Streaming>(arguments.choice("stream-layers", streams).value_or(0));
@@ -143,6 +146,7 @@ Command score_command() {
         {"device", Arity::one, "NAME", "cpu or cuda: a GPU for each rank of a host", "cpu"},
         {"share-gpus", Arity::flag, "", "let several ranks compute on one GPU", ""},
         {"stream-layers", Arity::one, "WHEN", "from host memory: auto, where they do not fit; on: all; off", "auto"},
+        {"gpu-transport", Arity::one, "HOW", "auto; nccl: GPU to GPU; host: through the hosts' memory", "auto"},
         {"layout", Arity::one, "AXES", "auto, or like dp=2,pp=2,tp=1: replicas, stages, shards", "auto"},
         {"tp-exact", Arity::one, "on|off", "the same bits for every tp; off is another job", "on; cuda: off"},
         {"load", Arity::one, "HOW", "auto; each: every rank reads its part; broadcast: one does", "auto"},

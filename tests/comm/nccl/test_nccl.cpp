@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cmath>
@@ -76,10 +75,9 @@ BOOST_FIXTURE_TEST_CASE(the_library_is_found, Rank) {
   BOOST_TEST(nccl_state().version >= 21801);
 }
 
-BOOST_FIXTURE_TEST_CASE(sums_by_tree_have_the_bits_of_the_host, Rank) {
+BOOST_FIXTURE_TEST_CASE(sums_have_the_bits_of_the_host, Rank) {
   for (const std::int64_t scratch : {small_scratch, std::int64_t{1} << 20}) {
-    const auto sums =
-        nccl_sums(*world, *gpu, {.order = SumOrder::tree, .whose = "all", .scratch_bytes = scratch * world->size()});
+    const auto sums = nccl_sums(*world, *gpu, {.whose = "all", .scratch_bytes = scratch * world->size()});
     BOOST_TEST(sums->size() == world->size());
     for (const Shape shape : shapes) {
       std::vector<float> values = numbers(shape), found(values.size());
@@ -94,7 +92,7 @@ BOOST_FIXTURE_TEST_CASE(sums_by_tree_have_the_bits_of_the_host, Rank) {
 }
 
 BOOST_FIXTURE_TEST_CASE(both_ways_give_the_same, Rank) {
-  const auto direct = nccl_sums(*world, *gpu, {.order = SumOrder::tree, .whose = "all"});
+  const auto direct = nccl_sums(*world, *gpu, {.whose = "all"});
   const auto by_host = host_sums(*world, *gpu);
   for (const Shape shape : shapes) {
     std::vector<float> values = numbers(shape), first(values.size()), second(values.size());
@@ -110,25 +108,8 @@ BOOST_FIXTURE_TEST_CASE(both_ways_give_the_same, Rank) {
   BOOST_TEST(by_host->seconds() > 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(sums_in_any_order_are_near_and_alike, Rank) {
-  const auto sums = nccl_sums(*world, *gpu, {.order = SumOrder::any, .whose = "all"});
-  for (const Shape shape : shapes) {
-    std::vector<float> values = numbers(shape), found(values.size());
-    const OnGpu x(*gpu, shape, values.data());
-    sums->add_up(x.view);
-    x.download(found);
-    std::vector<float> sizes(values.size());
-    std::transform(values.begin(), values.end(), sizes.begin(), [](float value) { return std::abs(value); });
-    world->all_reduce(values);
-    world->all_reduce(sizes);
-    for (std::size_t i = 0; i < values.size(); ++i) BOOST_TEST(std::abs(found[i] - values[i]) <= 0x1p-21f * sizes[i]);
-    const std::string bytes(reinterpret_cast<const char*>(found.data()), found.size() * sizeof(float));
-    for (const std::string& other : world->all_gather(bytes)) BOOST_TEST((other == bytes));
-  }
-}
-
 BOOST_FIXTURE_TEST_CASE(bits_of_one_rank_each_are_united, Rank) {
-  const auto sums = nccl_sums(*world, *gpu, {.order = SumOrder::tree, .whose = "all"});
+  const auto sums = nccl_sums(*world, *gpu, {.whose = "all"});
   const Shape shape{7, 13};
   std::vector<std::uint32_t> bits(7 * 13), found(bits.size()), expected(bits.size());
   for (std::size_t i = 0; i < bits.size(); ++i) {
@@ -145,7 +126,7 @@ BOOST_FIXTURE_TEST_CASE(bits_of_one_rank_each_are_united, Rank) {
 
 // Nobody waits in between: steps before and after a sum keep their order.
 BOOST_FIXTURE_TEST_CASE(sums_take_their_place_among_the_steps, Rank) {
-  const auto sums = nccl_sums(*world, *gpu, {.order = SumOrder::tree, .whose = "all"});
+  const auto sums = nccl_sums(*world, *gpu, {.whose = "all"});
   const Shape shape{9, 40};
   std::vector<float> ones(360, 1.0f), found(360);
   const OnGpu x(*gpu, shape, ones.data()), y(*gpu, shape, ones.data());
@@ -165,7 +146,7 @@ BOOST_FIXTURE_TEST_CASE(sums_take_their_place_among_the_steps, Rank) {
 
 BOOST_FIXTURE_TEST_CASE(groups_of_a_group_sum_for_themselves, Rank) {
   const auto pair = world->split(world->rank() / 2, world->rank());
-  const auto sums = nccl_sums(*pair, *gpu, {.order = SumOrder::tree, .whose = "neighbours"});
+  const auto sums = nccl_sums(*pair, *gpu, {.whose = "neighbours"});
   std::vector<float> values = numbers({5, 8}), found(values.size());
   const OnGpu x(*gpu, {5, 8}, values.data());
   sums->add_up(x.view);
@@ -175,7 +156,7 @@ BOOST_FIXTURE_TEST_CASE(groups_of_a_group_sum_for_themselves, Rank) {
 }
 
 BOOST_FIXTURE_TEST_CASE(impossible_tensors_are_refused, Rank) {
-  const auto sums = nccl_sums(*world, *gpu, {.order = SumOrder::tree, .whose = "all", .scratch_bytes = 4});
+  const auto sums = nccl_sums(*world, *gpu, {.whose = "all", .scratch_bytes = 4});
   std::vector<float> values = numbers({4, 8});
   const OnGpu x(*gpu, {4, 8}, values.data());
   const auto is_internal = [](const base::Error& error) { return error.code() == base::Exit::internal; };
@@ -185,7 +166,7 @@ BOOST_FIXTURE_TEST_CASE(impossible_tensors_are_refused, Rank) {
 
 // The last one: nothing works afterwards.
 BOOST_FIXTURE_TEST_CASE(cancelling_ends_what_the_gpu_waits_for, Rank) {
-  const auto sums = nccl_sums(*world, *gpu, {.order = SumOrder::tree, .whose = "all"});
+  const auto sums = nccl_sums(*world, *gpu, {.whose = "all"});
   std::vector<float> values = numbers({4, 8});
   const OnGpu x(*gpu, {4, 8}, values.data());
   world->barrier();
