@@ -15,4 +15,8 @@ std::unique_ptr<DeviceSums> nccl_sums(Comm&, device::Device&, const NcclSumsOpti
   base::fail(base::Exit::unavailable, nccl_state().trouble);
 }
 
+NcclPipes nccl_pipes(const Grid&, device::Device&, std::int64_t) {
+  base::fail(base::Exit::unavailable, nccl_state().trouble);
+}
+
 }  // namespace thresher::comm

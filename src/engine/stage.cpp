@@ -77,12 +77,6 @@ class ScoreInbox {
   std::thread thread_;
 };
 
-// A batch in the transformer.
-struct Flight {
-  PackedBatch batch;     // for the message to the next stage, where that is not begun
-  std::span<float> out;  // the residual stream behind this part
-};
-
 constexpr auto nap = std::chrono::microseconds(20);
 
 // What copies of the residual stream need while batches are under way on a device with memory of its own.
@@ -105,23 +99,31 @@ class Staging {
 
 }  // namespace
 
+// A batch in the transformer.
+struct Stage::Flight {
+  PackedBatch batch;     // for the message to the next stage, where that is not begun
+  std::span<float> out;  // the residual stream behind this part, where it goes by way of the host
+};
+
 // Which pipes there are depends on the place; those that are not there stay empty.
 struct Stage::Links {
   Links(const comm::Grid& grid, const StageOptions& options, const model::Transformer& transformer)
       : place(grid.place()),
         stages(grid.layout().stages),
+        device_before(options.before),
+        device_after(options.after),
         room(static_cast<std::size_t>(2 * stages)),
         in(transformer.device()),
         out(transformer.device()) {
     const std::int64_t width = transformer.config().hidden;
     comm::Comm& ranks = grid.replica();
     const int shards = grid.layout().shards, last = (stages - 1) * shards;
-    const std::size_t with_hidden = batch_bytes(options.tokens_per_batch, width),
-                      without = batch_bytes(options.tokens_per_batch, 0),
+    const auto with_hidden = [&](bool by_host) { return batch_bytes(options.tokens_per_batch, by_host ? width : 0); };
+    const std::size_t without = batch_bytes(options.tokens_per_batch, 0),
                       scores = scores_bytes(options.tokens_per_batch, options.tokens_per_batch * options.top_k);
-    if (place.stage > 0) before.emplace(ranks, ranks.rank() - shards, hidden_tag, with_hidden);
+    if (place.stage > 0) before.emplace(ranks, ranks.rank() - shards, hidden_tag, with_hidden(!device_before));
     if (place.stage == 0 && place.shard > 0) before.emplace(ranks, 0, batch_tag, without);
-    if (place.stage + 1 < stages) after.emplace(ranks, ranks.rank() + shards, hidden_tag, with_hidden);
+    if (place.stage + 1 < stages) after.emplace(ranks, ranks.rank() + shards, hidden_tag, with_hidden(!device_after));
     for (int shard = 1; leads() && shard < shards; ++shard) helpers.emplace_back(ranks, shard, batch_tag, without);
     if (stages > 1 && ranks.rank() == last) back.emplace(ranks, 0, scores_tag, scores);
     if (stages > 1 && leads()) inbox.emplace(ranks, last, scores, room);
@@ -131,6 +133,8 @@ struct Stage::Links {
 
   const comm::Place place;
   const int stages;
+  comm::DeviceInlet* const device_before;
+  comm::DeviceOutlet* const device_after;
   const std::size_t room;           // batches under way
   std::optional<In> before;         // the stage before, or the leader
   std::optional<Out> after;         // the stage after
@@ -163,44 +167,59 @@ bool Stage::full() const {
 }
 
 // This rank's blocks. Where the device is the host, the residual stream is read and written where messages lie, and the
-// batch goes on at once; else it is copied on the device's queue, and the batch goes on when that has come there.
+// batch goes on at once; else it is copied on the device's queue, and the batch goes on when that has come there. Where
+// devices exchange it themselves, the next stage hears of the batch before it is computed.
 void Stage::begin(const PackedBatch& batch, std::span<const float> in) {
   if (transformer_.full()) hand_on();
   std::int32_t longest = 0;
   for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
     longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
   transformer_.grow(longest);
-  const std::int64_t width = transformer_.config().hidden;
-  const std::size_t floats = batch.ids.size() * static_cast<std::size_t>(width);
   const bool at_once = transformer_.room() == 1;
-  device::Device& device = transformer_.device();
   Flight flight;
   if (links_->after && at_once) {
     flight.out = open(batch);
-  } else if (links_->after) {
-    flight = {batch, links_->out.next(floats)};
+  } else if (links_->after && !links_->device_after) {
+    flight = {batch, links_->out.next(batch.ids.size() * static_cast<std::size_t>(transformer_.config().hidden))};
   }
-  const auto host = [](std::span<const float> values, const tensor::Tensor& residual) {
-    return tensor::matrix(const_cast<float*>(values.data()), residual.dtype, residual.rows, residual.columns);
-  };
-  const model::Boundary boundary{
-      .fill =
-          [&](const tensor::Tensor& residual) {
-            if (at_once) return device.upload(host(in, residual), residual);
-            const std::span<float> staged = links_->in.next(floats);
-            std::copy(in.begin(), in.end(), staged.begin());
-            device.queue_upload(host(staged, residual), residual);
-          },
-      .pass_on = [&](const tensor::Tensor& residual) { device.queue_download(residual, host(flight.out, residual)); }};
   {
     const base::Stopwatch watch;
     const base::During during(activity_, Doing::computing, "computing a batch");
-    transformer_.begin(batch, boundary);
+    transformer_.begin(batch, boundary(in, flight));
     times_.computing += watch.seconds();
     ++times_.batches;
   }
+  if (links_->device_after) announce(batch);
   links_->flights.push_back(std::move(flight));
   if (at_once && links_->stages > 1) hand_on();
+}
+
+model::Boundary Stage::boundary(std::span<const float> in, const Flight& flight) {
+  device::Device& device = transformer_.device();
+  const bool at_once = transformer_.room() == 1;
+  const auto host = [](std::span<const float> values, const tensor::Tensor& residual) {
+    return tensor::matrix(const_cast<float*>(values.data()), residual.dtype, residual.rows, residual.columns);
+  };
+  return {.fill =
+              [this, in, at_once, host, &device](const tensor::Tensor& residual) {
+                if (links_->device_before) return links_->device_before->receive(residual);
+                if (at_once) return device.upload(host(in, residual), residual);
+                const std::span<float> staged = links_->in.next(in.size());
+                std::copy(in.begin(), in.end(), staged.begin());
+                device.queue_upload(host(staged, residual), residual);
+              },
+          .pass_on =
+              [this, out = flight.out, host, &device](const tensor::Tensor& residual) {
+                if (links_->device_after) return links_->device_after->send(residual);
+                device.queue_download(residual, host(out, residual));
+              }};
+}
+
+// The batch without its residual stream, to the next stage.
+void Stage::announce(const PackedBatch& batch) {
+  const base::During during(activity_, Doing::waiting, "waiting for room in the next stage");
+  write_batch(batch, 0, links_->after->sender.begin(batch_bytes(batch, 0)));
+  links_->after->sender.send();
 }
 
 std::span<float> Stage::open(const PackedBatch& batch) {
@@ -219,7 +238,7 @@ void Stage::hand_on() {
   }
   const Flight flight = std::move(links_->flights.front());
   links_->flights.pop_front();
-  if (links_->after) {
+  if (links_->after && !links_->device_after) {
     if (!flight.batch.ids.empty()) std::copy(flight.out.begin(), flight.out.end(), open(flight.batch).begin());
     links_->after->sender.send();
   }
@@ -272,10 +291,7 @@ void Stage::close() {
     write_batch(nothing, 0, helper.sender.begin(batch_bytes(nothing, 0)));
     helper.sender.send();
   }
-  if (links_->after) {
-    write_batch(nothing, 0, links_->after->sender.begin(batch_bytes(nothing, 0)));
-    links_->after->sender.send();
-  }
+  if (links_->after) announce(nothing);
   for (Out& helper : links_->helpers) helper.pipe->flush();
   if (links_->after) links_->after->pipe->flush();
 }

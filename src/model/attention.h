@@ -18,7 +18,7 @@ struct Attention {
   device::AttendOptions options;
 
   std::vector<device::Weight*> matrices() const { return {qkv.weight.get(), output.weight.get()}; }
-  // residual += attention(x), x [tokens, hidden]. Collective over pass.tensor.
+  // residual += attention(x), x [tokens, hidden]. Collective over pass.sums.
   void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
   static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
                                     std::int64_t tokens);

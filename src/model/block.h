@@ -14,7 +14,7 @@ struct HalfBlock {
   std::variant<Attention, Mlp> body;
 
   std::vector<device::Weight*> matrices() const;
-  // residual [tokens, hidden], f32, in place. Collective over pass.tensor.
+  // residual [tokens, hidden], f32, in place. Collective over pass.sums.
   void apply(const Pass& pass, const tensor::Tensor& residual) const;
   static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
                                     std::int64_t tokens);

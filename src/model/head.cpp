@@ -73,12 +73,7 @@ void Scoring::begin(const Pass& pass, const HeadQuestion& question) {
   expected_ = pass.arena.take(DType::f32, 1, rows);
   device_.norm(question.residual, question.rows, head_.norm.view, pass.norm_epsilon, question.hidden);
   device_.target_logits(question.hidden, *head_.weight, question.targets, head_.first_id, expected_);
-  if (tensor_.size() > 1) {
-    std::vector<std::uint32_t> bits(static_cast<std::size_t>(rows));
-    device_.download(expected_, host_row(bits));
-    tensor_.all_reduce_bits(bits);
-    device_.upload(host_row(bits), expected_);
-  }
+  if (pass.sums.size() > 1) pass.sums.unite(expected_);
   ask();
 }
 

@@ -33,7 +33,7 @@ class Scoring {
   // Host memory for the answers. All must outlive this.
   Scoring(device::Device& device, comm::Comm& tensor, const Head& head, const Capacity& capacity);
 
-  // Waits for the host only where other shards have to be asked. Collective over `tensor`.
+  // Collective over pass.sums.
   void begin(const Pass& pass, const HeadQuestion& question);
   // After the device is done with it. Every shard gets all of `out`. Collective over `tensor`.
   void finish(ScoredTokens& out);
@@ -42,7 +42,6 @@ class Scoring {
   struct Answer;
   void ask();
   void ask_again(const std::vector<std::uint32_t>& expected);
-  void unite(std::vector<std::uint32_t>& bits);
   Answer answer();
   void merge_with_others(Answer& answer);
 

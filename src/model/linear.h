@@ -30,7 +30,7 @@ struct SummedLinear {
   std::unique_ptr<device::Weight> weight;
   Vector bias;
 
-  // Onto the residual stream, f32. Collective over pass.tensor.
+  // Onto the residual stream, f32. Collective over pass.sums.
   void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
   static std::int64_t scratch_bytes(std::int64_t width, int shards, std::int64_t tokens);
 };
@@ -41,7 +41,7 @@ struct Embedding {
   tensor::Tensor table;  // [ids, hidden], bf16 or f32
   std::int64_t first_id = 0;
 
-  // Into the residual stream. Collective over pass.tensor.
+  // Into the residual stream. Collective over pass.sums.
   void apply(const Pass& pass, const tensor::Tensor& ids, const tensor::Tensor& residual) const;
 };
 

@@ -16,7 +16,7 @@ struct Mlp {
   device::Activation activation = device::Activation::silu;
 
   std::vector<device::Weight*> matrices() const { return {gate_up.weight.get(), down.weight.get()}; }
-  // residual += mlp(x), x [tokens, hidden]. Collective over pass.tensor.
+  // residual += mlp(x), x [tokens, hidden]. Collective over pass.sums.
   void add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const;
   static std::int64_t scratch_bytes(const ModelConfig& config, const Part& part, tensor::DType dtype,
                                     std::int64_t tokens);

@@ -3,17 +3,16 @@
 
 #include <cstdint>
 
-#include "thresher/comm/comm.h"
+#include "thresher/comm/device_sums.h"
 #include "thresher/device/device.h"
 
 namespace thresher::model {
 
 struct Pass {
   device::Device& device;
-  tensor::Arena& arena;  // scratch: taken and given back within a step
-  comm::Comm& tensor;    // the ranks that hold the other shards of this part
-  double& reducing;      // seconds spent in their sums
-  tensor::DType dtype;   // of activations between products
+  tensor::Arena& arena;    // scratch: taken and given back within a step
+  comm::DeviceSums& sums;  // over the ranks that hold the shards of this part
+  tensor::DType dtype;     // of activations between products
   std::int64_t tokens = 0;
   device::Sequences sequences;
   device::RopeOptions rope;  // without a gain

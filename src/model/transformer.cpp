@@ -66,7 +66,8 @@ struct Transformer::Parts {
   StageOptions options;  // with a part
   std::unique_ptr<comm::Comm> alone;
   comm::Comm& tensor;
-  double reducing = 0;
+  std::unique_ptr<comm::DeviceSums> by_host;
+  comm::DeviceSums& sums;
   LoadReport report;
   Weights weights;
   std::optional<LayerStream> stream;
@@ -83,7 +84,9 @@ struct Transformer::Parts {
         config(model),
         options(with_part(wanted, model)),
         alone(options.tensor ? nullptr : comm::self_comm()),
-        tensor(options.tensor ? *options.tensor : *alone) {
+        tensor(options.tensor ? *options.tensor : *alone),
+        by_host(options.sums ? nullptr : comm::host_sums(tensor, on)),
+        sums(options.sums ? *options.sums : *by_host) {
     if (tensor.size() != options.part->shards)
       base::fail(base::Exit::internal,
                  fmt::format("{} ranks for {} tensor shards", tensor.size(), options.part->shards));
@@ -177,8 +180,7 @@ Pass Transformer::Parts::pass_of(const PackedBatch& batch, const Inputs& inputs)
     longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
   return {.device = device,
           .arena = arena,
-          .tensor = tensor,
-          .reducing = reducing,
+          .sums = sums,
           .dtype = options.dtype,
           .tokens = static_cast<std::int64_t>(batch.ids.size()),
           .sequences = {inputs.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest, batch.starts},
@@ -207,6 +209,7 @@ void Transformer::Parts::ask(const Pass& pass, const Tensor& residual, const Inp
 void Transformer::Parts::settle(Slot& slot) {
   if (slot.settled) return;
   slot.mark->wait();
+  sums.check();
   if (slot.asks) {
     slot.scoring->finish(slot.scores);
   } else {
@@ -310,7 +313,7 @@ const LoadReport& Transformer::load_report() const {
   return parts_->report;
 }
 double Transformer::reduce_seconds() const {
-  return parts_->reducing;
+  return parts_->sums.seconds();
 }
 std::int64_t Transformer::arena_bytes() const {
   return parts_->arena_bytes;

@@ -294,7 +294,10 @@ void Run::work() {
   const base::Stopwatch watch;
   guarded([&] {
     engine::Stage stage(setup.transformer(), *grid_,
-                        {.tokens_per_batch = setup.choices().tokens_per_batch, .top_k = setup.choices().columns.top_k},
+                        {.tokens_per_batch = setup.choices().tokens_per_batch,
+                         .top_k = setup.choices().columns.top_k,
+                         .before = setup.pipes().before.get(),
+                         .after = setup.pipes().after.get()},
                         activities_.scorer);
     if (stage.leads())
       lead_replica(stage);

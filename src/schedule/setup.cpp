@@ -10,7 +10,6 @@
 #include "thresher/base/check.h"
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
-#include "thresher/comm/nccl.h"
 #include "thresher/device/cuda.h"
 
 namespace thresher::schedule {
@@ -99,6 +98,8 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
   std::optional<model::StreamDemand> demand;
   if (job.device == DeviceKind::cuda) demand = stream_demand(*device_, config_, options);
   if (job.device == DeviceKind::cuda && job.tokens_per_batch == 0) size_batches(demand, seat, options);
+  if (seat.nccl && layout.stages > 1)
+    pipes_ = comm::nccl_pipes(seat.grid, *device_, options.capacity.tokens * config_.hidden * 4);
   transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, options);
   if (transformer_->load_report().streamed_layers > 0) foresee_waiting(demand, options.capacity.tokens);
 }

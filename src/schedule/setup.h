@@ -10,8 +10,8 @@
 
 #include "schedule/survey.h"
 #include "thresher/base/metrics.h"
-#include "thresher/comm/device_sums.h"
 #include "thresher/comm/grid.h"
+#include "thresher/comm/nccl.h"
 #include "thresher/device/tracing.h"
 #include "thresher/engine/encode.h"
 #include "thresher/engine/window.h"
@@ -50,7 +50,7 @@ struct Seat {
 class Setup {
  public:
   // Loads. Throws base::Error (this rank's alone: agree about it). Collective over seat.peers, and with
-  // seat.nccl over the shards of this stage.
+  // seat.nccl over the replica.
   Setup(const Job& job, const Survey& survey, const Seat& seat);
 
   store::Source& corpus() { return *corpus_; }  // leaders
@@ -58,6 +58,7 @@ class Setup {
   const engine::EncodePolicy& policy() const { return policy_; }  // leaders
   model::Transformer& transformer() { return *transformer_; }
   device::TracingDevice& device() { return *device_; }
+  const comm::NcclPipes& pipes() const { return pipes_; }
   const model::ModelConfig& config() const { return config_; }
   // What was loaded, and how long steps waited for streamed layers: after the last step.
   void record(base::Metrics& metrics) const;
@@ -80,7 +81,8 @@ class Setup {
   engine::EncodePolicy policy_;
   std::unique_ptr<device::Device> plain_device_;
   std::unique_ptr<device::TracingDevice> device_;
-  std::unique_ptr<comm::DeviceSums> sums_;  // with NCCL
+  std::unique_ptr<comm::DeviceSums> sums_;  // with NCCL, as the pipes
+  comm::NcclPipes pipes_;
   std::unique_ptr<model::Transformer> transformer_;
   double foreseen_waiting_ = 0;  // for streamed layers, a share of this rank's time
 };

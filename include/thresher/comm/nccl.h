@@ -6,7 +6,9 @@
 #include <memory>
 #include <string>
 
+#include "thresher/comm/device_pipe.h"
 #include "thresher/comm/device_sums.h"
+#include "thresher/comm/grid.h"
 
 namespace thresher::comm {
 
@@ -32,5 +34,16 @@ struct NcclSumsOptions {
 // Whatever happens, nobody waits for ever: cancel() ends exchanges that are under way, here and in the GPU's queue, and
 // so does a failure that NCCL finds by itself, within a second.
 std::unique_ptr<DeviceSums> nccl_sums(Comm& ranks, device::Device& device, const NcclSumsOptions& options);
+
+// From a stage of a replica to the next one, between the ranks that hold the same shard of both. One tensor is on its
+// way at each boundary while the device on either side works on another. Where there is no neighbour there is none.
+struct NcclPipes {
+  std::unique_ptr<DeviceInlet> before;
+  std::unique_ptr<DeviceOutlet> after;
+};
+
+// `bytes`: of the longest tensor; a longer one makes both sides wait. Collective over grid.replica(). Throws as
+// nccl_sums.
+NcclPipes nccl_pipes(const Grid& grid, device::Device& device, std::int64_t bytes);
 
 }  // namespace thresher::comm

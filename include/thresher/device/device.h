@@ -128,6 +128,20 @@ class Mark {
   virtual void wait() = 0;    // until it is. Throws base::Error (os) where that failed
 };
 
+// A second queue of a device, for transfers that go on beside its steps. The device outlives it.
+class Lane {
+ public:
+  virtual ~Lane() = default;
+  // As Device::queue, of the lane.
+  virtual void* queue() = 0;
+  // What is put on the lane from now on begins when the steps that the device was asked for until now are done.
+  virtual void follow_steps() = 0;
+  // The other way round.
+  virtual void precede_steps() = 0;
+  // A step of the device: between tensors in its memory, of equal shape and dtype.
+  virtual void copy(const Tensor& from, const Tensor& to) = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -143,6 +157,8 @@ class Device {
   // The device's queue as what is beneath it knows it (CUDA: a cudaStream_t), for transports that put work there;
   // nullptr: there is none. The device is the calling thread's from now on.
   virtual void* queue() { return nullptr; }
+  // Of devices that have a queue.
+  virtual std::unique_ptr<Lane> make_lane() { return nullptr; }
 
   // Memory. Throws base::Error (os) with the size asked for. `upload` and `download` copy dense or strided tensors of
   // equal shape and dtype between host and device memory; the host memory may be reused when they return.

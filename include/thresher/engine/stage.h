@@ -11,6 +11,7 @@
 #include <span>
 
 #include "thresher/base/activity.h"
+#include "thresher/comm/device_pipe.h"
 #include "thresher/comm/grid.h"
 #include "thresher/model/transformer.h"
 
@@ -27,6 +28,10 @@ struct StageTimes {
 struct StageOptions {
   std::int64_t tokens_per_batch = 0;  // what the pipes' buffers are made for; longer batches go in pieces
   std::int32_t top_k = 0;
+  // Towards the neighbours where devices exchange the residual stream themselves; null: it goes by way of the hosts.
+  // Both sides of a boundary have it, or neither.
+  comm::DeviceInlet* before = nullptr;
+  comm::DeviceOutlet* after = nullptr;
 };
 
 class Stage {
@@ -56,7 +61,10 @@ class Stage {
 
  private:
   struct Links;
+  struct Flight;
   void begin(const model::PackedBatch& batch, std::span<const float> in);
+  model::Boundary boundary(std::span<const float> in, const Flight& flight);
+  void announce(const model::PackedBatch& batch);
   std::span<float> open(const model::PackedBatch& batch);
   void hand_on();
   void hand_on_if_done();

@@ -13,6 +13,7 @@
 #include "thresher/base/file.h"
 #include "thresher/base/hash.h"
 #include "thresher/comm/comm.h"
+#include "thresher/comm/device_sums.h"
 #include "thresher/device/device.h"
 #include "thresher/model/config.h"
 #include "thresher/model/partition.h"
@@ -61,6 +62,8 @@ struct StageOptions {
   Capacity capacity;
   std::optional<Part> part = {};  // default: the whole model
   comm::Comm* tensor = nullptr;   // the part's shards, by rank; needed for more than one
+  // Over the same ranks and for this device; null: by way of the host.
+  comm::DeviceSums* sums = nullptr;
   // Ranks that load the same part: the first of them reads and the others hear from it. Null: this rank reads.
   comm::Comm* peers = nullptr;
   Streaming streaming = Streaming::automatic;
@@ -92,8 +95,8 @@ class Transformer {
   Transformer(const Transformer&) = delete;
 
   // One batch of at most capacity.tokens tokens through this part. `begin` gives it to the device's queue and returns,
-  // with all the work done where the device is the host. Collective over options.tensor. `take` waits for the oldest
-  // batch under way, whose scores it gives (none of a part that does not score): not collective.
+  // with all the work done where the device is the host. Collective over options.tensor and options.sums. `take` waits
+  // for the oldest batch under way, whose scores it gives (none of a part that does not score): not collective.
   void begin(const PackedBatch& batch, const Boundary& boundary);
   void take(ScoredTokens& scores);
   bool done();            // the oldest batch under way is, or there is none: `take` will not wait

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "device/cuda/kernels/kernels.h"
+#include "device/cuda/runtime/lane.h"
 #include "device/operands.h"
 #include "thresher/base/check.h"
 
@@ -140,6 +141,10 @@ std::unique_ptr<Mark> CudaDevice::make_mark() {
 void* CudaDevice::queue() {
   check(cudaSetDevice(index_), "choosing the GPU");
   return stream_.raw();
+}
+
+std::unique_ptr<Lane> CudaDevice::make_lane() {
+  return cuda::make_lane(index_, stream_.raw());
 }
 
 Buffer CudaDevice::allocate(std::int64_t bytes) {

@@ -28,6 +28,7 @@ class CudaDevice : public Device {
   int threads() const override { return threads_; }
   bool host_memory() const override { return false; }
   void* queue() override;
+  std::unique_ptr<Lane> make_lane() override;
 
   Buffer allocate(std::int64_t bytes) override;
   void upload(const Tensor& host, const Tensor& device) override;
