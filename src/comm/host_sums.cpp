@@ -3,7 +3,6 @@
 
 #include "thresher/base/clock.h"
 #include "thresher/comm/device_sums.h"
-#include "thresher/comm/ending.h"
 #include "thresher/tensor/buffer.h"
 
 namespace thresher::comm {
@@ -25,7 +24,6 @@ class HostSums : public DeviceSums {
     on_host<std::uint32_t>(x, [&](std::span<std::uint32_t> bits) { ranks_.all_reduce_bits(bits); });
   }
 
-  void check() const override { throw_if_cancelled(); }
   double seconds() const override { return seconds_; }
 
  private:

@@ -29,7 +29,7 @@ constexpr int root = 0;
 
 }  // namespace
 
-// All communicators of the process, and why they ended.
+// All communicators of the process.
 class NcclEnding {
  public:
   // Never destroyed: a thread looks at it.
@@ -39,13 +39,14 @@ class NcclEnding {
   }
 
   void add(NcclCommunicator& communicator) {
-    const std::lock_guard lock(mutex_);
-    const auto later = std::ranges::find(live_, NcclEnds::last, [](const auto* one) { return one->ends_; });
-    live_.insert(communicator.ends_ == NcclEnds::first ? later : live_.end(), &communicator);
-    if (looking_) return;
-    looking_ = true;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto later = std::ranges::find(live_, NcclEnds::last, [](const auto* one) { return one->ends_; });
+      live_.insert(communicator.ends_ == NcclEnds::first ? later : live_.end(), &communicator);
+      if (std::exchange(looking_, true)) return;
+    }
     std::thread([this] { look(); }).detach();
-    when_cancelled([this] { end({}); });
+    when_cancelled([this] { end(); });
   }
 
   void remove(NcclCommunicator& communicator) {
@@ -53,18 +54,8 @@ class NcclEnding {
     std::erase(live_, &communicator);
   }
 
-  void check() {
-    throw_if_cancelled();
-    const std::lock_guard lock(reason_mutex_);
-    if (reason_) throw base::Error(*reason_);
-  }
-
-  // The reason is there before anything ends.
-  void end(const std::optional<base::Error>& reason) {
-    {
-      const std::lock_guard lock(reason_mutex_);
-      if (reason && !reason_) reason_ = reason;
-    }
+  // Waits throw already.
+  void end() {
     const std::lock_guard lock(mutex_);
     for (NcclCommunicator* communicator : live_) communicator->abort();
   }
@@ -73,7 +64,10 @@ class NcclEnding {
   [[noreturn]] void look() {
     for (;;) {
       std::this_thread::sleep_for(between_looks);
-      if (const auto failure = found()) end(failure);
+      const auto failure = found();
+      if (!failure) continue;
+      fail_here(*failure);
+      end();
     }
   }
 
@@ -93,8 +87,6 @@ class NcclEnding {
   std::mutex mutex_;
   std::vector<NcclCommunicator*> live_;  // in the order in which they end
   bool looking_ = false;
-  std::mutex reason_mutex_;
-  std::optional<base::Error> reason_;
 };
 
 NcclCommunicator::NcclCommunicator(Comm& ranks, std::string whose, NcclEnds ends)
@@ -118,18 +110,13 @@ NcclCommunicator::~NcclCommunicator() {
   leave();
 }
 
-void NcclCommunicator::check() {
-  NcclEnding::one().check();
-}
-
 void NcclCommunicator::await(const char* doing) {
   Patience patience;
   for (;;) {
-    check();
     ncclResult_t state = ncclSuccess;
     {
       const std::lock_guard lock(mutex_);
-      check();
+      throw_if_cancelled();
       expect(nccl_.comm_get_async_error(comm_, &state), doing);
     }
     if (state != ncclInProgress) return expect(state, doing);
@@ -166,8 +153,8 @@ void NcclCommunicator::leave() {
   comm_ = nullptr;
 }
 
-// A call of NCCL may be stuck on a full queue of a GPU that waits for this: then it goes on without it, and finds out
-// by check() that it must not touch the communicator any more.
+// A call of NCCL may be stuck on a full queue of a GPU that waits for this: then it ends while the call goes on, whose
+// caller learns in its next wait that the communicator is gone.
 void NcclCommunicator::abort() {
   const std::unique_lock lock(mutex_, longest_call);
   if (ncclComm_t comm = std::exchange(comm_, nullptr)) static_cast<void>(nccl_.comm_abort(comm));

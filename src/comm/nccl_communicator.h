@@ -8,6 +8,7 @@
 #include "comm/nccl_library.h"
 #include "thresher/base/check.h"
 #include "thresher/comm/comm.h"
+#include "thresher/comm/ending.h"
 
 namespace thresher::comm {
 
@@ -30,10 +31,9 @@ class NcclCommunicator {
   // Throws base::Error with `doing`.
   template <class Body>
   void group(const char* doing, const Body& body) {
-    check();
     {
       const std::lock_guard lock(mutex_);
-      check();
+      throw_if_cancelled();
       expect(nccl_.group_start(), doing);
       const ncclResult_t result = body(nccl_, comm_);
       const ncclResult_t end = nccl_.group_end();
@@ -42,9 +42,6 @@ class NcclCommunicator {
     }
     await(doing);
   }
-
-  // Throws what ended this process's communicators, if something has.
-  static void check();
 
  private:
   friend class NcclEnding;

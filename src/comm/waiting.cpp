@@ -17,7 +17,7 @@ namespace {
 // Never destroyed: threads may wait until the process is gone.
 struct Ending {
   std::mutex mutex;
-  std::optional<base::Error> reason;
+  std::optional<base::Error> reason, failure;  // of cancel(), of fail_here()
   std::atomic<bool> set{false};
   std::vector<std::function<void()>> followers;
 };
@@ -49,6 +49,12 @@ void when_cancelled(std::function<void()> body) {
   body();
 }
 
+void fail_here(const base::Error& error) {
+  std::lock_guard lock(ending().mutex);
+  if (!ending().failure) ending().failure = error;
+  ending().set = true;
+}
+
 bool cancelled() {
   return ending().set;
 }
@@ -56,7 +62,7 @@ bool cancelled() {
 void throw_if_cancelled() {
   if (!cancelled()) return;
   std::lock_guard lock(ending().mutex);
-  throw base::Error(*ending().reason);
+  throw base::Error(ending().reason ? *ending().reason : *ending().failure);
 }
 
 std::mutex& mpi_lock() {

@@ -13,6 +13,8 @@ namespace thresher::comm {
 std::mutex& mpi_lock();
 
 bool cancelled();
+// Until cancel() is called, if ever, all waits of this process throw `error`: for failures that nobody's wait finds.
+void fail_here(const base::Error& error);
 // `body` is called once after cancel(), by the thread that cancels: for waits that are nobody's on the host. It must
 // not throw. Where cancel() was called before, at once.
 void when_cancelled(std::function<void()> body);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "thresher/comm/ending.h"
 #include "thresher/model/partition.h"
 
 namespace thresher::model {
@@ -95,6 +96,7 @@ void Scoring::ask_again(const std::vector<std::uint32_t>& expected) {
   device_.upload(host_row(expected), expected_);
   ask();
   device_.finish();
+  comm::throw_if_cancelled();
 }
 
 Scoring::Answer Scoring::answer() {

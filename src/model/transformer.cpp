@@ -11,6 +11,7 @@
 #include "model/rope.h"
 #include "model/weights.h"
 #include "thresher/base/check.h"
+#include "thresher/comm/ending.h"
 
 namespace thresher::model {
 namespace {
@@ -209,7 +210,7 @@ void Transformer::Parts::ask(const Pass& pass, const Tensor& residual, const Inp
 void Transformer::Parts::settle(Slot& slot) {
   if (slot.settled) return;
   slot.mark->wait();
-  sums.check();
+  comm::throw_if_cancelled();
   if (slot.asks) {
     slot.scoring->finish(slot.scores);
   } else {

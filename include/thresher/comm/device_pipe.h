@@ -5,8 +5,8 @@
 
 namespace thresher::comm {
 
-// Both take dense tensors, of one shape on both sides, and return when everything is queued; failures:
-// DeviceSums::check.
+// Both take dense tensors, of one shape on both sides, and return when everything is queued. Failures are told as
+// DeviceSums tells them.
 class DeviceOutlet {
  public:
   virtual ~DeviceOutlet() = default;

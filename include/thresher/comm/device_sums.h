@@ -9,7 +9,8 @@
 namespace thresher::comm {
 
 // All tensors are dense and in memory of the device that this was made for; sums take their place. Work may be queued
-// behind the device's when a call returns. One thread at a time uses it.
+// behind the device's when a call returns: after cancel() or a failed exchange numbers may be anything, so
+// throw_if_cancelled() stands between their coming to the host and their use. One thread at a time uses it.
 class DeviceSums {
  public:
   virtual ~DeviceSums() = default;
@@ -21,9 +22,6 @@ class DeviceSums {
   // zeros.
   virtual void unite(const tensor::Tensor& x) = 0;
 
-  // Throws what went wrong with anything until now. To be called whenever numbers that depend on sums have reached the
-  // host and before they are used: after cancel() or a failed exchange they may be anything.
-  virtual void check() const = 0;
   // Spent in sums, waiting for other ranks included: complete after the device's `finish`.
   virtual double seconds() const = 0;
 };

@@ -14,7 +14,8 @@ namespace thresher::comm {
 // memory of sends that nobody took stays allocated, communicators stay as they are. MPI_Finalize then ends if all ranks
 // call it; all_leave() tells, and where it says false, MPI_Abort is the only way out.
 void cancel(const base::Error& reason);
-// Throws the reason, if there is one: for long work between waits.
+// Throws the reason, if there is one, or a failure of this process's exchanges that nobody was told yet: for long work
+// between waits, and before numbers are used that came from other ranks' devices.
 void throw_if_cancelled();
 
 // Collective over MPI_COMM_WORLD. True if all ranks call this within the given time; works after cancel().

@@ -84,7 +84,6 @@ BOOST_FIXTURE_TEST_CASE(sums_have_the_bits_of_the_host, Rank) {
       const OnGpu x(*gpu, shape, values.data());
       sums->add_up(x.view);
       x.download(found);
-      sums->check();
       world->all_reduce(values);
       BOOST_TEST(same_bits(found, values), shape.rows << " x " << shape.columns);
     }
@@ -178,7 +177,7 @@ BOOST_FIXTURE_TEST_CASE(cancelling_ends_what_the_gpu_waits_for, Rank) {
   x.download(values);
   other.join();
   const auto is_the_reason = [](const base::Error& error) { return std::string(error.what()) == "a disk is full"; };
-  BOOST_CHECK_EXCEPTION(sums->check(), base::Error, is_the_reason);
+  BOOST_CHECK_EXCEPTION(throw_if_cancelled(), base::Error, is_the_reason);
   BOOST_CHECK_EXCEPTION(sums->add_up(x.view), base::Error, is_the_reason);
 }
 

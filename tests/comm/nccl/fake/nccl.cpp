@@ -54,6 +54,7 @@ ncclResult_t begin() {
   const std::lock_guard lock(state->mutex);
   if (state->stream && state->stream != asked.stream) return wrong("two streams for one communicator");
   state->stream = asked.stream;
+  if (state->result != ncclSuccess) return state->result;
   state->result = ncclInProgress;
   state->looks = looks_until_start;
   ++state->under_way;
@@ -71,7 +72,8 @@ ncclResult_t call(const fake::Call& one, ncclComm_t comm, cudaStream_t stream) {
   if (one.peer >= comm->state->size || one.peer == comm->state->rank) return wrong("an impossible peer");
   {
     const std::lock_guard lock(comm->state->mutex);
-    if (comm->state->result != ncclSuccess) return wrong("an operation before the last one has begun");
+    if (comm->state->result == ncclInProgress) return wrong("an operation before the last one has begun");
+    if (comm->state->result != ncclSuccess) return comm->state->result;
   }
   const auto bytes = static_cast<std::int64_t>(one.count * fake::bytes_of(one.type));
   if (one.from) stream->expect_memory(one.from, bytes, "what NCCL reads");
@@ -97,7 +99,7 @@ ncclResult_t look(ncclComm_t comm) {
       if (state.under_way == 0 && state.mesh.flushed()) state.result = ncclSuccess;
     } else if (comm->start && --state.looks == 0) {
       start = std::exchange(comm->start, {});
-      state.result = ncclSuccess;
+      if (state.result == ncclInProgress) state.result = ncclSuccess;
     }
     result = state.result;
   }
