@@ -24,8 +24,16 @@ constexpr milliseconds between_looks{100};
 // How long the others may take to leave, and a call of NCCL to return when everything ends.
 constexpr milliseconds longest_goodbye{5000};
 constexpr milliseconds longest_call{2000};
+// How long the rank that failed may take to say so itself, where this one only finds it gone.
+constexpr milliseconds longest_silence{2000};
 
 constexpr int root = 0;
+
+void await_the_cause(ncclResult_t result) {
+  const auto until = steady_clock::now() + longest_silence;
+  while (result == ncclRemoteError && steady_clock::now() < until && !cancelled())
+    std::this_thread::sleep_for(milliseconds(10));
+}
 
 }  // namespace
 
@@ -66,12 +74,18 @@ class NcclEnding {
       std::this_thread::sleep_for(between_looks);
       const auto failure = found();
       if (!failure) continue;
-      fail_here(*failure);
+      await_the_cause(failure->result);
+      fail_here(failure->error);
       end();
     }
   }
 
-  std::optional<base::Error> found() {
+  struct Failure {
+    ncclResult_t result;
+    base::Error error;
+  };
+
+  std::optional<Failure> found() {
     const std::lock_guard lock(mutex_);
     for (NcclCommunicator* communicator : live_) {
       const std::unique_lock calls(communicator->mutex_, std::try_to_lock);
@@ -79,7 +93,8 @@ class NcclEnding {
       ncclResult_t state = ncclSuccess;
       const ncclResult_t asked = communicator->nccl_.comm_get_async_error(communicator->comm_, &state);
       if (asked == ncclSuccess && (state == ncclSuccess || state == ncclInProgress)) continue;
-      return communicator->error_of(asked == ncclSuccess ? state : asked, "exchanging");
+      const ncclResult_t result = asked == ncclSuccess ? state : asked;
+      return Failure{result, communicator->error_of(result, "exchanging")};
     }
     return std::nullopt;
   }
@@ -125,7 +140,10 @@ void NcclCommunicator::await(const char* doing) {
 }
 
 void NcclCommunicator::expect(ncclResult_t result, const char* doing) const {
-  if (result != ncclSuccess && result != ncclInProgress) throw error_of(result, doing);
+  if (result == ncclSuccess || result == ncclInProgress) return;
+  await_the_cause(result);
+  throw_if_cancelled();
+  throw error_of(result, doing);
 }
 
 base::Error NcclCommunicator::error_of(ncclResult_t result, const char* doing) const {

@@ -163,6 +163,37 @@ BOOST_FIXTURE_TEST_CASE(impossible_tensors_are_refused, Rank) {
   BOOST_CHECK_EXCEPTION(sums->add_up(x.view), base::Error, is_internal);  // no room for a row
 }
 
+// Every stage has one tensor for all batches, and waits for nothing but its neighbours: batches of rising length, the
+// later ones longer than the pipes were made for.
+BOOST_FIXTURE_TEST_CASE(stages_pass_tensors_on, Rank) {
+  constexpr std::int64_t batches = 7, columns = 40;
+  const std::vector<std::string> hosts(static_cast<std::size_t>(world->size()), "here");
+  const Grid grid(*world, {.data = 1, .stages = world->size(), .shards = 1}, hosts);
+  const NcclPipes pipes = nccl_pipes(grid, *gpu, 4 * columns * 4);
+  BOOST_TEST((pipes.before != nullptr) == (world->rank() > 0));
+  BOOST_TEST((pipes.after != nullptr) == (world->rank() + 1 < world->size()));
+  std::vector<float> own(batches * columns, static_cast<float>(world->rank() + 1)), zeros(own.size());
+  const OnGpu x(*gpu, {batches, columns}, zeros.data()), step(*gpu, {batches, columns}, own.data());
+  float expected = 0;
+  for (int rank = 0; rank < world->size(); ++rank) expected += static_cast<float>(rank + 1);
+  for (std::int64_t rows = 1; rows <= batches; ++rows) {
+    const Tensor batch = x.view.rows_from(0, rows);
+    std::vector<float> found(static_cast<std::size_t>(rows * columns), static_cast<float>(100 * rows));
+    if (pipes.before)
+      pipes.before->receive(batch);
+    else
+      gpu->upload(tensor::matrix(found.data(), DType::f32, rows, columns), batch);
+    gpu->add(step.view.rows_from(0, rows), {}, batch);
+    if (pipes.after) {
+      pipes.after->send(batch);
+      continue;
+    }
+    gpu->download(batch, tensor::matrix(found.data(), DType::f32, rows, columns));
+    BOOST_TEST(same_bits(found, std::vector<float>(found.size(), expected + static_cast<float>(100 * rows))));
+  }
+  gpu->finish();
+}
+
 // The last one: nothing works afterwards.
 BOOST_FIXTURE_TEST_CASE(cancelling_ends_what_the_gpu_waits_for, Rank) {
   const auto sums = nccl_sums(*world, *gpu, {.whose = "all"});
