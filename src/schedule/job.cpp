@@ -231,15 +231,9 @@ void Run::load() {
   activities_.scorer.begin(base::Doing::working, "loading the model");
   const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
   const bool broadcast = load_by_broadcast();
-  Transport transport;
-  if (job_.device == DeviceKind::cuda)
-    transport = agree_on_transport(world_.comm, job_, grid_->layout(), gpu_.gpus, names_);
+  const Transport transport = agree_on_transport(world_.comm, job_, grid_->layout(), gpu_.gpus, names_);
   outcome_.transport = transport.text;
-  const Seat seat{.grid = *grid_,
-                  .local_ranks = static_cast<int>(local),
-                  .gpu = gpu_.place,
-                  .nccl = transport.nccl,
-                  .peers = broadcast ? &grid_->peers() : nullptr};
+  const Seat seat{*grid_, static_cast<int>(local), gpu_.place, transport.nccl, broadcast ? &grid_->peers() : nullptr};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
   agree(world_.comm, names_, [&] { guarded(build); });
   activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to load the model");
@@ -293,12 +287,7 @@ void Run::work() {
   });
   const base::Stopwatch watch;
   guarded([&] {
-    engine::Stage stage(setup.transformer(), *grid_,
-                        {.tokens_per_batch = setup.choices().tokens_per_batch,
-                         .top_k = setup.choices().columns.top_k,
-                         .before = setup.pipes().before.get(),
-                         .after = setup.pipes().after.get()},
-                        activities_.scorer);
+    engine::Stage stage(setup.transformer(), *grid_, setup.stage_options(), activities_.scorer);
     if (stage.leads())
       lead_replica(stage);
     else

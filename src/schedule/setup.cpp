@@ -139,6 +139,13 @@ void Setup::record(base::Metrics& metrics) const {
   metrics.set("wait weights", device_->bring_time().waited);
 }
 
+engine::StageOptions Setup::stage_options() const {
+  return {.tokens_per_batch = choices_.tokens_per_batch,
+          .top_k = choices_.columns.top_k,
+          .before = pipes_.before.get(),
+          .after = pipes_.after.get()};
+}
+
 void Setup::choose_tokens(const Job& job) {
   const base::Path file = job.model / "tokenizer.json";
   tokenizer_ = text::load_tokenizer(file);

@@ -14,6 +14,7 @@
 #include "thresher/comm/nccl.h"
 #include "thresher/device/tracing.h"
 #include "thresher/engine/encode.h"
+#include "thresher/engine/stage.h"
 #include "thresher/engine/window.h"
 #include "thresher/model/transformer.h"
 #include "thresher/schedule/job.h"
@@ -58,7 +59,7 @@ class Setup {
   const engine::EncodePolicy& policy() const { return policy_; }  // leaders
   model::Transformer& transformer() { return *transformer_; }
   device::TracingDevice& device() { return *device_; }
-  const comm::NcclPipes& pipes() const { return pipes_; }
+  engine::StageOptions stage_options() const;
   const model::ModelConfig& config() const { return config_; }
   // What was loaded, and how long steps waited for streamed layers: after the last step.
   void record(base::Metrics& metrics) const;

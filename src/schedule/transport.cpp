@@ -45,6 +45,7 @@ Transport choose_transport(GpuTransport wanted, const comm::Layout& layout, std:
 
 Transport agree_on_transport(comm::Comm& world, const Job& job, const comm::Layout& layout,
                              std::span<const std::string> gpus, std::span<const std::string> names) {
+  if (gpus.empty()) return {};
   const comm::NcclState mine = comm::nccl_state();
   std::vector<TransportEnd> ends;
   for (const std::string& text : world.all_gather(fmt::format("{}\n{}", mine.version, mine.trouble))) {

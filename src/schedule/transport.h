@@ -24,7 +24,7 @@ struct TransportEnd {
 // The same on all ranks. Throws base::Error (config) where NCCL is asked for and cannot be. Pure.
 Transport choose_transport(GpuTransport wanted, const comm::Layout& layout, std::span<const TransportEnd> ends);
 
-// Collective. `gpus` by rank. Throws on all ranks alike.
+// Collective. `gpus` by rank; without them there is nothing to choose. Throws on all ranks alike.
 Transport agree_on_transport(comm::Comm& world, const Job& job, const comm::Layout& layout,
                              std::span<const std::string> gpus, std::span<const std::string> names);
 
