@@ -91,7 +91,6 @@ class Run {
 
   comm::Layout choose_grid();
   std::vector<std::string> rank_names() const;
-  bool load_by_broadcast() const;
   std::string model_identity();
   // An error of this rank alone ends the waits of all.
   template <class Work>
@@ -213,24 +212,10 @@ std::vector<std::string> Run::rank_names() const {
   return names;
 }
 
-// On one host the page cache holds what another rank has read; between hosts the network is faster than shared storage
-// that all of them read at once.
-bool Run::load_by_broadcast() const {
-  if (grid_->layout().data == 1) return false;
-  if (job_.load != LoadMode::automatic) return job_.load == LoadMode::broadcast;
-  const comm::Place place = grid_->place();
-  const auto host_of = [&](int replica) {
-    return hosts_[static_cast<std::size_t>(grid_->rank_of({replica, place.stage, place.shard}))];
-  };
-  for (int replica = 1; replica < grid_->layout().data; ++replica)
-    if (host_of(replica) != host_of(0)) return true;
-  return false;
-}
-
 void Run::load() {
   activities_.scorer.begin(base::Doing::working, "loading the model");
   const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
-  const bool broadcast = load_by_broadcast();
+  const bool broadcast = load_by_broadcast(job_, *grid_, hosts_);
   const Transport transport = agree_on_transport(world_.comm, job_, grid_->layout(), gpu_.gpus, names_);
   outcome_.transport = transport.text;
   const Seat seat{*grid_, static_cast<int>(local), gpu_.place, transport.nccl, broadcast ? &grid_->peers() : nullptr};

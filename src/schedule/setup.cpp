@@ -65,6 +65,20 @@ Choices choose(const Job& job, const model::ModelConfig& config, const Survey& s
   return choices;
 }
 
+// On one host the page cache holds what another rank has read; between hosts the network is faster than shared storage
+// that all of them read at once.
+bool load_by_broadcast(const Job& job, const comm::Grid& grid, std::span<const std::string> hosts) {
+  if (grid.layout().data == 1) return false;
+  if (job.load != LoadMode::automatic) return job.load == LoadMode::broadcast;
+  const comm::Place place = grid.place();
+  const auto host_of = [&](int replica) {
+    return hosts[static_cast<std::size_t>(grid.rank_of({replica, place.stage, place.shard}))];
+  };
+  for (int replica = 1; replica < grid.layout().data; ++replica)
+    if (host_of(replica) != host_of(0)) return true;
+  return false;
+}
+
 Setup::Setup(const Job& job, const Survey& survey, const Seat& seat)
     : config_(model::read_config(base::real_files(), job.model)), choices_(choose(job, config_, survey)) {
   choices_.threads = job.threads > 0 ? job.threads : std::max(1, base::usable_cores() / seat.local_ranks);

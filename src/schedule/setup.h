@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,9 @@ struct Seat {
 
   bool leads() const { return grid.place().stage == 0 && grid.place().shard == 0; }
 };
+
+// Whether one rank reads the model for its peers.
+bool load_by_broadcast(const Job& job, const comm::Grid& grid, std::span<const std::string> hosts);
 
 class Setup {
  public:
