@@ -82,9 +82,9 @@ std::string suggestion(const std::string& name, std::span<const std::string> kno
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all{import_command(), score_command(),   plan_command(),
-                                        export_command(), inspect_command(), verify_command(),
-                                        diff_command(),   status_command(),  bench_command()};
+  static const std::vector<Command> all{import_command(),  score_command(),  plan_command(), export_command(),
+                                        inspect_command(), verify_command(), diff_command(), status_command(),
+                                        bench_command(),   doctor_command()};
   return all;
 }
 

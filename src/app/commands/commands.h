@@ -16,6 +16,7 @@ Command verify_command();
 Command diff_command();
 Command status_command();
 Command bench_command();
+Command doctor_command();
 
 // All of them, in the order help lists them.
 const std::vector<Command>& commands();
