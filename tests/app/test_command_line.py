@@ -17,7 +17,7 @@ class CommandLine(ProgramTest):
 
     def test_absent_commands(self):
         overview = self.succeed('--help').stdout
-        for name in ('diff', 'doctor', 'embed', 'classify', 'generate', 'optimise'):
+        for name in ('embed', 'classify', 'generate', 'optimise'):
             self.assertNotIn(f'\n  {name} ', overview)
             self.refuse(64, 'unknown command', name)
 
