@@ -32,6 +32,8 @@ class Words : public po::value_semantic {
 };
 
 constexpr unsigned help_columns = 79;
+constexpr std::size_t job_file_limit = std::size_t{1} << 20;  // bytes
+constexpr std::size_t most_problems = 100;                    // that are told
 
 void add(const Group& group, po::options_description& to) {
   for (const Option& option : group.options) {
@@ -111,6 +113,10 @@ Parsed sort_out(const Command& command, const po::parsed_options& found, const P
   Parsed parsed;
   bool after_unknown = false;  // a word after an unknown option is probably its value
   for (const po::option& word : found.options) {
+    if (parsed.problems.size() == most_problems) {
+      parsed.problems.push_back("... and perhaps more");
+      break;
+    }
     if (word.string_key.empty()) {
       if (after_unknown) {
         after_unknown = false;
@@ -160,16 +166,20 @@ Parsed parse_words(const Command& command, std::span<const std::string> argument
 
 Parsed parse_job_file(const Command& command, const std::string& file) {
   std::ifstream stream(file, std::ios::binary);
-  std::ostringstream content;
-  if (!stream || !(content << stream.rdbuf())) {
+  std::string content(job_file_limit + 1, '\0');
+  stream.read(content.data(), static_cast<std::streamsize>(content.size()));
+  content.resize(static_cast<std::size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
+  if (content.empty()) {
     base::fail(base::Exit::no_input,
                fmt::format("job file '{}' cannot be read or is empty; give an existing file to --job", file));
   }
+  if (content.size() > job_file_limit)
+    base::fail(base::Exit::data, fmt::format("job file '{}' has more than {} bytes", file, job_file_limit));
   try {
     const po::options_description known = describe(command);
-    std::istringstream lines(content.str());
+    std::istringstream lines(content);
     const po::parsed_options found = po::parse_config_file(lines, known, true);
-    return sort_out(command, found, [&](const std::string& key) { return place_of(content.str(), file, key) + ": "; });
+    return sort_out(command, found, [&](const std::string& key) { return place_of(content, file, key) + ": "; });
   } catch (const po::error& error) {
     return {{}, {fmt::format("{}: {}", file, error.what())}};
   }

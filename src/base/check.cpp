@@ -1,12 +1,30 @@
 #include "thresher/base/check.h"
 
 #include <new>
+#include <string_view>
 #include <system_error>
 
 namespace thresher::base {
+namespace {
+
+// Messages quote what stands in files: a terminal must not obey it, and a zero byte must not end the message.
+std::string printable(const std::string& message) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string shown;
+  for (const char c : message) {
+    const auto code = static_cast<unsigned char>(c);
+    if ((code >= ' ' && code != 127) || c == '\n' || c == '\t')
+      shown += c;
+    else
+      shown.append("\\x").append(1, digits[code >> 4]).append(1, digits[code & 15]);
+  }
+  return shown;
+}
+
+}  // namespace
 
 Error::Error(Exit code, const std::string& message, std::source_location where)
-    : std::runtime_error(message),
+    : std::runtime_error(printable(message)),
       code_(code),
       where_(where.line() == 0 ? "" : std::string(where.file_name()) + ":" + std::to_string(where.line())) {}
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "thresher/base/check.h"
+#include "thresher/base/json_depth.h"
 #include "thresher/schedule/machine.h"
 
 namespace thresher::schedule {
@@ -13,6 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::int64_t deepest = 16;
 constexpr std::int64_t size_limit = 1'000'000;  // bytes
 constexpr double huge = 1e30;
 
@@ -145,6 +147,7 @@ void read_node(Object& object, Machine& machine) {
 }  // namespace
 
 Machine parse_machine(std::string_view json, const std::string& name) {
+  base::check_json_depth(json, deepest, name);
   const Json parsed = Json::parse(json, nullptr, false);
   if (parsed.is_discarded()) base::fail(base::Exit::data, name + " is not JSON");
   Object object(parsed, name);

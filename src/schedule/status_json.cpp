@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "thresher/base/json_depth.h"
 #include "thresher/schedule/status.h"
 
 namespace thresher::schedule {
@@ -9,6 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::int64_t deepest = 8;
 constexpr std::string_view format = "thresher-status";
 constexpr std::string_view names[] = {"starting", "loading", "scoring", "stopping",
                                       "merging",  "done",    "failed",  "stopped"};
@@ -94,6 +96,7 @@ std::string status_json(const Status& status) {
 }
 
 Status parse_status(std::string_view text, const std::string& name) {
+  base::check_json_depth(text, deepest, name);
   try {
     return status_of(Json::parse(text));
   } catch (const Json::exception& error) {

@@ -42,9 +42,10 @@ std::size_t Cutter::first_boundary() {
 
 std::size_t Cutter::last_boundary() {
   if (options_.format == Format::jsonl || options_.format == Format::lines) {
-    const std::size_t end = pending_.rfind('\n');
+    // Only what is new: a line of 256 MiB comes in a thousand pieces.
+    const std::size_t begin = scanned_, end = std::string_view(pending_).substr(begin).rfind('\n');
     scanned_ = pending_.size();
-    return end == std::string::npos ? 0 : end + 1;
+    return end == std::string::npos ? 0 : begin + end + 1;
   }
   std::size_t last = 0;
   while (const std::size_t boundary = first_boundary()) last = boundary;

@@ -15,6 +15,7 @@ using base::fail;
 
 constexpr std::int64_t mebibyte = std::int64_t{1} << 20;
 constexpr std::int64_t largest_chunk = 256 * mebibyte;
+constexpr std::int64_t largest_packed_chunk = 64 * mebibyte;  // inflated whole, in a buffer that grows by doubling
 constexpr std::size_t longest_attribute = 65536;
 // Deflate reaches 1,030 : 1; honest data stays far below. Small files may do as they like.
 constexpr std::int64_t largest_ratio = 1000;
@@ -240,13 +241,14 @@ void InputColumn::refuse_foreign_storage(hid_t properties) const {
 
 void InputColumn::refuse_bombs(hid_t properties, std::int64_t file_bytes) const {
   if (H5Pget_layout(properties) == H5D_CHUNKED) {
+    const std::int64_t most = H5Pget_nfilters(properties) > 0 ? largest_packed_chunk : largest_chunk;
     hsize_t sizes[2] = {1, 1};
     check(H5Pget_chunk(properties, 2, sizes), name_);
     std::int64_t bytes = 0;
     if (__builtin_mul_overflow(sizes[0], sizes[1], &bytes) || __builtin_mul_overflow(bytes, type_size_, &bytes) ||
-        bytes > largest_chunk) {
+        bytes > most) {
       fail(Exit::data, fmt::format("{} has chunks of {} x {} elements, at most {} bytes are allowed", name_, sizes[0],
-                                   sizes[1], largest_chunk));
+                                   sizes[1], most));
     }
   }
   std::int64_t bytes = 0;

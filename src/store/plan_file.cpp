@@ -7,6 +7,7 @@
 
 #include "thresher/base/check.h"
 #include "thresher/base/hash.h"
+#include "thresher/base/json_depth.h"
 
 namespace thresher::store {
 namespace {
@@ -19,16 +20,40 @@ constexpr std::int64_t newest_version = 1;
 constexpr int deepest = 8;
 
 json parse(std::string_view text, const std::string& name) {
-  const auto shallow = [&](int depth, json::parse_event_t, json&) {
-    if (depth > deepest)
-      fail(Exit::data, fmt::format("{} is nested {} deep, at most {} levels are allowed", name, depth, deepest));
-    return true;
-  };
+  base::check_json_depth(text, deepest, name);
   try {
-    return json::parse(text, shallow);
+    return json::parse(text);
   } catch (const json::exception& error) {
     fail(Exit::data, fmt::format("{} is damaged: {}; start anew with --fresh", name, error.what()));
   }
+}
+
+// A fraction or a number beyond 63 bits would become some other number.
+std::int64_t whole(const json& value, const std::string& name) {
+  const bool fits = value.is_number_integer() &&
+                    !(value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX));
+  if (!fits)
+    fail(Exit::data,
+         fmt::format("{} is damaged: {} stands where a whole number below 2^63 is expected; start anew with "
+                     "--fresh",
+                     name, value.is_number() ? value.dump() : value.type_name()));
+  return value.get<std::int64_t>();
+}
+
+// Of documents: from 0, rising.
+std::vector<std::int64_t> shards_of(const json& value, const std::string& name) {
+  if (!value.is_array() || value.empty())
+    fail(Exit::data, fmt::format("{} is damaged: \"shards\" is not a list of numbers; start anew with --fresh", name));
+  std::vector<std::int64_t> shards;
+  for (const json& first : value) {
+    shards.push_back(whole(first, name));
+    const std::int64_t least = shards.size() == 1 ? 0 : shards[shards.size() - 2];
+    if (shards.back() < least || (shards.size() == 1 && shards.back() != 0))
+      fail(Exit::data,
+           fmt::format("{} is damaged: shard {} begins at document {}, expected {}{}; start anew with --fresh", name,
+                       shards.size() - 1, shards.back(), least, shards.size() == 1 ? "" : " or more"));
+  }
+  return shards;
 }
 
 }  // namespace
@@ -64,11 +89,10 @@ Plan parse_plan(std::string_view text, const std::string& name) {
   const json content = parse(text, name);
   try {
     if (content.at("format") != "thresher-plan") fail(Exit::data, name + " is not a plan of this program");
-    if (const auto version = content.at("version").get<std::int64_t>(); version < 1 || version > newest_version) {
+    if (const std::int64_t version = whole(content.at("version"), name); version < 1 || version > newest_version) {
       fail(Exit::data, fmt::format("{} has version {}, this program reads up to {}", name, version, newest_version));
     }
-    return {content.at("values").get<std::map<std::string, std::string>>(),
-            content.at("shards").get<std::vector<std::int64_t>>()};
+    return {content.at("values").get<std::map<std::string, std::string>>(), shards_of(content.at("shards"), name)};
   } catch (const json::exception& error) {
     fail(Exit::data, fmt::format("{} is damaged: {}; start anew with --fresh", name, error.what()));
   }

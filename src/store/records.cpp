@@ -16,6 +16,9 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr std::int64_t token_limit = std::int64_t{16} << 20;
+// The parser takes up to 24 bytes for a value, which may have 2 in the file; shorter lines cannot hold too many.
+constexpr std::size_t any_values = std::size_t{8} << 20;
+constexpr std::int64_t value_limit = std::int64_t{4} << 20;
 
 // Calls `use(line, number)` for each line, without its end ("\n" or "\r\n").
 template <class Use>
@@ -92,6 +95,21 @@ Field id_field(dom::object object, std::string_view name, std::string& digits) {
   return {digits, Intake::ok, {}};
 }
 
+// At least as many as there are values in a JSON text: commas, colons and brackets outside of strings.
+std::int64_t count_values(std::string_view json) {
+  std::int64_t count = 0;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    const char c = json[at];
+    if (c == '"') {
+      for (++at; at < json.size() && json[at] != '"'; ++at) at += json[at] == '\\';
+      ++count;
+    } else if (c == ',' || c == ':' || c == '[' || c == ']' || c == '{' || c == '}') {
+      ++count;
+    }
+  }
+  return count;
+}
+
 std::string utf8_reason(std::string_view text) {
   return fmt::format("invalid UTF-8 at byte {}", valid_prefix(text));
 }
@@ -140,6 +158,10 @@ void RecordParser::parse_jsonl(const Block& block) {
     if (static_cast<std::int64_t>(line.size()) > options_.line_limit) {
       return reject({}, Intake::too_long,
                     fmt::format("line of {} bytes, at most {} are allowed", line.size(), options_.line_limit), number);
+    }
+    if (line.size() > any_values && count_values(line) > value_limit) {
+      return reject({}, Intake::too_long,
+                    fmt::format("line of {} bytes with more than {} values in it", line.size(), value_limit), number);
     }
     parse_json(line, number);
   });

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "thresher/base/check.h"
+#include "thresher/base/json_depth.h"
 
 namespace thresher::store {
 
@@ -12,7 +13,12 @@ using base::Exit;
 using base::fail;
 using nlohmann::json;
 
+namespace {
+constexpr std::int64_t deepest = 16;
+}  // namespace
+
 void expect_totals(std::string_view summary, const Totals& totals, const std::string& name) {
+  base::check_json_depth(summary, deepest, name);
   const json content = json::parse(summary, nullptr, false);
   if (!content.is_object()) fail(Exit::data, name + " is not a JSON object");
   const auto expect = [&](const json& object, const std::string& field, const auto& value) {

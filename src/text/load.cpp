@@ -22,6 +22,9 @@ namespace {
 
 constexpr std::uintmax_t most_bytes = std::uintmax_t{512} << 20;
 constexpr std::size_t deepest = 64;
+// A value takes 24 bytes. Files of Hugging Face have 6 bytes a value and more.
+constexpr std::size_t values_of_any_file = std::size_t{4} << 20;
+constexpr std::size_t bytes_per_value = 6;
 
 // A number with a point or an exponent as Rust's serde_json reads it by default: the digits that fit 64 bits, times or
 // over a power of ten, rounded twice. Scores that are equal up to the last bit decide how Unigram cuts runs of the same
@@ -65,7 +68,7 @@ double read_double(std::string_view text) {
 // Receives what the parser reads. A false answer ends the parse with the message in failure().
 class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit TreeBuilder(JsonTree& tree) : tree_(tree) {}
+  TreeBuilder(JsonTree& tree, std::size_t bytes) : tree_(tree), most_(values_of_any_file + bytes / bytes_per_value) {}
 
   const std::string& failure() const { return failure_; }
 
@@ -113,8 +116,8 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
  private:
   template <typename Fill>
   bool add(JsonTree::Kind kind, Fill&& fill) {
-    if (tree_.nodes.size() >= std::numeric_limits<std::uint32_t>::max() - 1) {
-      failure_ = "has more than 4 billion values";
+    if (tree_.nodes.size() >= most_) {
+      failure_ = fmt::format("has more than {} values", most_);
       return false;
     }
     if (!open_.empty()) ++tree_.nodes[open_.back()].size;
@@ -144,12 +147,15 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   JsonTree& tree_;
+  std::size_t most_;
   std::vector<std::uint32_t> open_;
   std::string failure_;
 };
 
 std::string read_file(const std::filesystem::path& path) {
   std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error))
+    base::fail(base::Exit::no_input, fmt::format("{}: it is not a regular file", path.string()));
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error) base::fail(base::Exit::no_input, fmt::format("{}: {}", path.string(), error.message()));
   if (size > most_bytes) {
@@ -174,7 +180,7 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::str
     base::fail(base::Exit::data, name + " is not valid JSON: it holds a zero byte");
   JsonTree tree;
   tree.name = name;
-  TreeBuilder builder(tree);
+  TreeBuilder builder(tree, json.size());
   if (!nlohmann::json::sax_parse(json.begin(), json.end(), &builder)) {
     base::fail(base::Exit::data, fmt::format("{} {}", name, builder.failure()));
   }

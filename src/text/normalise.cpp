@@ -1,10 +1,13 @@
 #include "text/normalise.h"
 
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "text/byte_alphabet.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
+#include "thresher/base/check.h"
 
 namespace thresher::text {
 namespace {
@@ -217,6 +220,11 @@ class ReplaceText final : public Normaliser {
 };
 
 }  // namespace
+
+void fail_too_long(const Draft& draft) {
+  base::fail(base::Exit::data,
+             fmt::format("the tokenizer's normalizer makes more than {} bytes of one stretch of text", draft.most));
+}
 
 std::unique_ptr<Normaliser> bert_normaliser(const BertCleaning& cleaning) {
   return std::make_unique<Bert>(cleaning);

@@ -19,7 +19,10 @@ struct Draft {
   std::string& spare;    // what a normaliser writes to, and then swaps
   std::size_t lead = 0;  // as Piece::lead
   MatchMemory& match;
+  std::size_t most = (std::size_t{16} << 20) + 4 * text.size();  // bytes that the text may grow to
 };
+
+[[noreturn]] void fail_too_long(const Draft& draft);
 
 // Writes a draft anew, character by character, and keeps count of its lead.
 class Rewrite {
@@ -28,6 +31,7 @@ class Rewrite {
 
   // What is written from now on comes from byte `at` of the old text or later.
   void reach(std::size_t at) {
+    if (draft_.spare.size() > draft_.most) fail_too_long(draft_);
     if (!past_lead_ && at >= draft_.lead) {
       lead_ = draft_.spare.size();
       past_lead_ = true;

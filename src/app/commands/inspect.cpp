@@ -6,6 +6,7 @@
 
 #include "app/commands/commands.h"
 #include "thresher/base/file.h"
+#include "thresher/base/json_depth.h"
 #include "thresher/model/describe.h"
 #include "thresher/store/document.h"
 #include "thresher/store/export.h"
@@ -14,6 +15,7 @@ namespace thresher::app {
 namespace {
 
 constexpr std::int64_t summary_limit = std::int64_t{16} << 20;
+constexpr std::int64_t summary_depth = 16;
 constexpr std::int64_t least_tokens = 5;  // of a document among the most and least likely ones
 constexpr std::size_t excerpt_bytes = 56;
 
@@ -65,8 +67,9 @@ void inspect_run(const base::Path& directory, std::int64_t extremes, const std::
     return;
   }
   const base::Path summary = directory / "summary.json";
-  const nlohmann::ordered_json values =
-      nlohmann::ordered_json::parse(base::read_all(files, summary, summary_limit), nullptr, false);
+  const std::string text = base::read_all(files, summary, summary_limit);
+  base::check_json_depth(text, summary_depth, summary.string());
+  const nlohmann::ordered_json values = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!values.is_object()) base::fail(base::Exit::data, fmt::format("{} is not a JSON object", summary.string()));
   print_summary(values, "");
   if (extremes == 0) return;
