@@ -60,8 +60,14 @@ class FaultTest(ProgramTest):
 
     def attempt(self, run, *more, ranks=0, env=None, **options):
         """One run that may fail, but must not hang."""
-        return subprocess.run(self.command(run, *more, ranks=ranks), capture_output=True, text=True, timeout=LIMIT,
-                              check=False, env={**os.environ, **(env or {})}, **options)
+        command = self.command(run, *more, ranks=ranks)
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False,
+                                  env={**os.environ, **(env or {})}, **options)
+        except subprocess.TimeoutExpired as late:
+            status, load = run / 'status.json', Path('/proc/loadavg').read_text()
+            self.fail(f'{command} takes longer than {LIMIT} s (load {load}); {len(self.parts(run))} parts, '
+                      f'{status.read_text() if status.exists() else "no status"}\n{late.stderr}')
 
     def assert_told(self, done, *words):
         """An error in one message, with a documented code, that says what was wrong and where."""
