@@ -286,6 +286,21 @@ int Transformer::room() const {
   return parts_->room();
 }
 
+void Transformer::rehearse() {
+  const Parts& parts = *parts_;
+  const std::int64_t tokens =
+      std::min<std::int64_t>({2, parts.options.capacity.tokens, parts.options.capacity.longest});
+  PackedBatch batch;
+  batch.ids.assign(static_cast<std::size_t>(tokens), 0);
+  batch.starts.push_back(static_cast<std::int32_t>(tokens));
+  batch.scored_rows = {0};
+  batch.targets = {0};
+  std::vector<float> in(static_cast<std::size_t>(tokens * parts.config.hidden)), out(in.size());
+  ScoredTokens scores;
+  run(batch, in, out, scores);
+  parts_->reducing = 0;
+}
+
 void Transformer::grow(std::int64_t longest) {
   Capacity& capacity = parts_->options.capacity;
   if (longest <= capacity.longest) return;

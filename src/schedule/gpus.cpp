@@ -74,10 +74,10 @@ TakenGpu take_gpu(comm::Comm& world, std::span<const std::string> hosts, std::sp
   TakenGpu taken;
   taken.place = places[static_cast<std::size_t>(world.rank())];
   const device::Gpu& gpu = mine[static_cast<std::size_t>(taken.place)];
-  const auto uuids_taken = world.all_gather(gpu.uuid);
+  taken.uuids = world.all_gather(gpu.uuid);
   std::vector<std::int64_t> memory;
   for (const std::string& bytes : world.all_gather(std::to_string(gpu.memory))) memory.push_back(std::stoll(bytes));
-  taken.memory = least_share(hosts, uuids_taken, memory);
+  taken.memory = least_share(hosts, taken.uuids, memory);
   taken.map = "GPUs";
   const auto words = world.all_gather(words_about(gpu));
   for (std::size_t rank = 0; rank < words.size(); ++rank)

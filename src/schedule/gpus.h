@@ -18,10 +18,11 @@ std::vector<int> assign_gpus(std::span<const std::string> hosts, std::span<const
 
 // A rank's GPU among those of the job.
 struct TakenGpu {
-  int place = 0;                  // in the rank's own list
-  std::int64_t memory = 0;        // bytes of a GPU that a rank has for itself, the least of all ranks
-  std::string map;                // who has which, for people; a line a rank
-  std::vector<std::string> gpus;  // of all ranks, by host and UUID
+  int place = 0;                   // in the rank's own list
+  std::int64_t memory = 0;         // bytes of a GPU that a rank has for itself, the least of all ranks
+  std::string map;                 // who has which, for people; a line a rank
+  std::vector<std::string> gpus;   // of all ranks, by host and UUID
+  std::vector<std::string> uuids;  // by rank
 };
 
 // Collective. Throws on all ranks alike.

@@ -18,17 +18,21 @@
 #include "schedule/progress.h"
 #include "schedule/record.h"
 #include "schedule/report.h"
+#include "schedule/report_gpu.h"
 #include "schedule/setup.h"
 #include "schedule/slurm.h"
 #include "schedule/status_board.h"
 #include "schedule/stop.h"
 #include "schedule/survey.h"
 #include "schedule/transport.h"
+#include "schedule/tuning.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
 #include "thresher/comm/ending.h"
 #include "thresher/comm/grid.h"
+#include "thresher/device/cuda.h"
+#include "thresher/device/meter.h"
 #include "thresher/engine/score_task.h"
 #include "thresher/engine/stage.h"
 #include "thresher/schedule/coordinator.h"
@@ -57,6 +61,7 @@ class Run {
       as_error([&] {
         open();
         load();
+        tune();
         settle();
         work();
         code = all_committed() ? conclude() : stop_early();
@@ -76,6 +81,8 @@ class Run {
   void tell(const base::Error& error);
   std::string stopped_text() const;
   void load();
+  // Ranks on GPUs agree on algorithms.
+  void tune();
   // Ranks must compute alike; then plan.json is written or compared, and committed parts are counted.
   void settle();
   void work();
@@ -109,10 +116,12 @@ class Run {
   std::optional<comm::Grid> grid_;
   Activities activities_;
   std::unique_ptr<Setup> setup_;
+  std::string algorithms_;  // of the GPUs
   store::Plan plan_;
   StatusBoard board_;             // rank zero's is written
   std::int64_t shards_left_ = 0;  // rank zero: not committed
   Advance advance_;               // rank zero: what was committed in this run
+  std::unique_ptr<device::GpuMeter> meter_;
   Outcome outcome_;
   base::Metrics metrics_;
   Stop stop_;
@@ -142,6 +151,7 @@ void Run::open() {
     record_ = std::make_unique<JobRecord>(base::real_files(), job_.output, job_.fresh);
     board_.open(base::real_files(), job_.output / "status.json");
     survey_ = survey_corpus(job_, record_->directory());
+    if (job_.device == DeviceKind::cuda) algorithms_ = record_->algorithms();
   });
   share(survey_, world_.comm);
   const std::vector<std::string> cores = world_.comm.all_gather(base::core_list());
@@ -218,10 +228,22 @@ void Run::load() {
   const bool broadcast = load_by_broadcast(job_, *grid_, hosts_);
   const Transport transport = agree_on_transport(world_.comm, job_, grid_->layout(), gpu_.gpus, names_);
   outcome_.transport = transport.text;
-  const Seat seat{*grid_, static_cast<int>(local), gpu_.place, transport.nccl, broadcast ? &grid_->peers() : nullptr};
+  if (job_.device == DeviceKind::cuda) world_.comm.broadcast(algorithms_, 0);
+  const Seat seat{
+      *grid_, static_cast<int>(local), gpu_.place, transport.nccl, broadcast ? &grid_->peers() : nullptr, algorithms_};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
   agree(world_.comm, names_, [&] { guarded(build); });
   activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to load the model");
+}
+
+void Run::tune() {
+  if (job_.device != DeviceKind::cuda) return;
+  activities_.scorer.begin(base::Doing::working, "choosing the GPU's algorithms");
+  const base::Stopwatch watch;
+  algorithms_ = tune_together({world_.comm, names_, setup_->plain_device(), setup_->transformer(), algorithms_,
+                               [&](const auto& work) { guarded(work); }});
+  metrics_.set("tune", watch.seconds());
+  activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to choose algorithms");
 }
 
 // Of what the ranks of this replica read together; leaders know it.
@@ -254,7 +276,7 @@ void Run::settle() {
       }
     plan_ = {values, survey_.shards};
     if (!leads_) return;
-    record_->settle(plan_);
+    record_->settle(plan_, algorithms_);
   });
 }
 
@@ -271,6 +293,7 @@ void Run::work() {
     comm::throw_if_cancelled();
   });
   const base::Stopwatch watch;
+  if (!gpu_.uuids.empty()) meter_ = device::watch_gpu(gpu_.uuids[static_cast<std::size_t>(world_.comm.rank())]);
   guarded([&] {
     engine::Stage stage(setup.transformer(), *grid_, setup.stage_options(), activities_.scorer);
     if (stage.leads())
@@ -390,6 +413,8 @@ void Run::measure(const engine::StageTimes& times) {
   }
   metrics_.set("products", products);
   setup_->record(metrics_);
+  if (job_.device == DeviceKind::cuda)
+    note_gpu(metrics_, meter_ ? meter_->stop() : device::GpuUse{}, device::allocated_peak_of(setup_->plain_device()));
 }
 
 bool Run::all_committed() {
@@ -432,6 +457,7 @@ base::Exit Run::conclude() {
     code = exit_code(outcome_.totals);
     outcome_.score_seconds = outcome_.ranks.front().value("seconds");
     outcome_.dtype = tensor::name_of(setup_->choices().dtype);
+    outcome_.gpus = gpu_.uuids;
     outcome_.device = setup_->device().kind();
     outcome_.isa = setup_->device().isa();
     outcome_.threads = setup_->choices().threads;

@@ -16,8 +16,12 @@ class JobRecord {
 
   store::RunDirectory& directory() { return directory_; }
 
-  // Writes plan.json or compares it. Element s of the answer tells whether shard s is committed already.
-  const std::vector<bool>& settle(const store::Plan& plan);
+  // The GPU's algorithms of an earlier start of this job, or none.
+  std::string algorithms();
+
+  // Writes plan.json or compares it, and keeps the algorithms where there are any. Element s of the answer tells
+  // whether shard s is committed already.
+  const std::vector<bool>& settle(const store::Plan& plan, const std::string& algorithms);
   const std::vector<bool>& committed() const { return committed_; }
 
   // results.h5 and rejects.jsonl, from the parts of all shards.
@@ -28,8 +32,12 @@ class JobRecord {
   bool was_complete() const { return was_complete_; }
 
  private:
+  std::string sealed(const std::string& algorithms) const;
+  void keep(const std::string& algorithms);
+
   store::RunDirectory directory_;
   store::Plan plan_;
+  std::string kept_;  // algorithms.txt of an earlier start
   std::vector<bool> committed_;
   bool was_complete_ = false;
 };

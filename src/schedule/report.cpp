@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "schedule/progress.h"
+#include "schedule/report_gpu.h"
 
 namespace thresher::schedule {
 namespace {
@@ -156,6 +157,7 @@ std::string speed_text(const Outcome& outcome, const Shares& shares) {
                         100 * shares.products_fraction);
   text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
   text += idle_text(outcome);
+  text += gpu_text(gpu_totals(outcome));
   return text + load_text(outcome) + streaming_text(outcome) + time_table(outcome) + stage_table(outcome) +
          advice(outcome);
 }

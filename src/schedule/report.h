@@ -20,6 +20,7 @@ struct Outcome {
   std::vector<base::Metrics> ranks;  // of this run
   comm::Layout layout;
   std::vector<comm::Place> places;  // by rank
+  std::vector<std::string> gpus;    // UUIDs by rank; none without GPUs
   std::string dtype, device, isa;
   std::string transport;  // between GPUs
   int threads = 0;

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "schedule/report.h"
+#include "schedule/report_gpu.h"
 
 namespace thresher::schedule {
 namespace {
@@ -32,6 +33,23 @@ Json time_shares(const Outcome& outcome) {
     shares[label] = rank_seconds > 0 ? seconds / rank_seconds : 0;
   }
   return shares;
+}
+
+// Without what the GPUs did not tell.
+Json gpu_json(const GpuTotals& totals) {
+  Json json;
+  json["gpus"] = totals.gpus;
+  const auto put = [&](const char* name, const std::optional<double>& value) {
+    if (value) json[name] = *value;
+  };
+  put("energy_joules", totals.energy);
+  put("joules_per_token", totals.joules_per_token);
+  put("utilisation", totals.utilisation);
+  put("clock_mhz", totals.clock);
+  put("throttled_seconds", totals.throttled);
+  if (totals.memory_peak) json["memory_peak_bytes"] = static_cast<std::int64_t>(*totals.memory_peak);
+  if (totals.allocated_peak) json["allocated_peak_bytes"] = static_cast<std::int64_t>(*totals.allocated_peak);
+  return json;
 }
 
 }  // namespace
@@ -77,6 +95,7 @@ std::string summary_json(const Outcome& outcome) {
   for (const base::Metrics& rank : outcome.ranks) memory = std::max(memory, rank.value("peak memory"));
   json["peak_memory_bytes"] = static_cast<std::int64_t>(memory);
   if (const auto idle = device_idle(outcome)) json["device_idle_share"] = *idle;
+  if (const GpuTotals gpus = gpu_totals(outcome); gpus.gpus > 0) json["gpu"] = gpu_json(gpus);
   return json.dump(2) + "\n";
 }
 

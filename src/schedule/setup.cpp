@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "schedule/streaming.h"
+#include "schedule/tuning.h"
 #include "thresher/base/check.h"
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
@@ -104,6 +105,7 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
   plain_device_ = job.device == DeviceKind::cuda
                       ? device::make_cuda_device({.gpu = seat.gpu, .threads = choices_.threads, .algorithms = {}})
                       : device::make_cpu_device({choices_.threads});
+  if (!seat.algorithms.empty()) give_algorithms(*plain_device_, seat.algorithms, job.output.string());
   device_ = std::make_unique<device::TracingDevice>(*plain_device_);
   if (seat.nccl && layout.shards > 1)
     sums_ = comm::nccl_sums(seat.grid.tensor(), *device_,

@@ -45,6 +45,7 @@ struct Seat {
   int gpu = 0;                  // this rank's, with --device cuda
   bool nccl = false;            // how this rank's GPU exchanges with those of its replica
   comm::Comm* peers = nullptr;  // as model::StageOptions::peers
+  std::string algorithms = {};  // of an earlier start, with --device cuda
 
   bool leads() const { return grid.place().stage == 0 && grid.place().shard == 0; }
 };
@@ -64,6 +65,7 @@ class Setup {
   model::Transformer& transformer() { return *transformer_; }
   device::TracingDevice& device() { return *device_; }
   engine::StageOptions stage_options() const;
+  device::Device& plain_device() { return *plain_device_; }  // inside of it
   const model::ModelConfig& config() const { return config_; }
   // What was loaded, and how long steps waited for streamed layers: after the last step.
   void record(base::Metrics& metrics) const;

@@ -23,8 +23,8 @@ using base::Links;
 constexpr std::string_view marker = ".thresher";
 // What a job leaves in the top folder, in the order in which --fresh may remove it: the plan goes last, so that parts
 // never meet another plan than their own.
-constexpr std::array<std::string_view, 6> leftovers{"_SUCCESS",     "results.h5", "rejects.jsonl",
-                                                    "summary.json", "run.json",   "status.json"};
+constexpr std::array<std::string_view, 7> leftovers{"_SUCCESS", "results.h5",  "rejects.jsonl", "summary.json",
+                                                    "run.json", "status.json", "algorithms.txt"};
 
 bool is_temporary(std::string_view name) {
   return name.starts_with(".") && name.ends_with(".tmp");
@@ -167,6 +167,16 @@ void RunDirectory::commit(std::int64_t shard, std::string_view part) {
 void RunDirectory::write(const std::string& name, std::string_view content) {
   if (name.empty() || name.find('/') != std::string::npos) fail(Exit::internal, name + " is not a plain file name");
   base::write_atomically(files_, directory_ / name, content);
+}
+
+bool RunDirectory::planned() {
+  return files_.exists(directory_ / "plan.json");
+}
+
+std::string RunDirectory::kept(const std::string& name, std::int64_t limit) {
+  const base::Path path = directory_ / name;
+  if (!planned() || files_.entry(path) == Entry::none) return "";
+  return base::read_all(files_, path, limit, Links::refuse);
 }
 
 void RunDirectory::succeed(std::string_view content) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The program on an emulated GPU: the CUDA device's own code and kernels, with CUDA itself replaced by a fake."""
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -114,6 +115,67 @@ class CudaEmulated(ProgramTest):
         self.score('run')
         self.refuse(78, 'device', 'score', '--model', MODEL, '--corpus', self.corpus, '--output', self.folder / 'run',
                     '--per-token', '--device', 'cuda')
+
+    def test_algorithms_are_kept_for_a_restart(self):
+        """Measured anew, another algorithm with other bits would be the fastest."""
+        first = {'THRESHER_FAKE_MILLISECONDS': '10 10 10 80 40 60'}
+        second = {'THRESHER_FAKE_MILLISECONDS': '10 10 10 20 60 80'}
+        whole = ('--device', 'cuda', '--shard-documents', 1, '--dtype', 'f32')
+        done, expected = self.score('whole', *whole, env=first)
+        self.assertIn('% less time than unmeasured', done.stderr)
+        _, other = self.score('other', *whole, env=second)
+        self.assertNotEqual(other, expected)
+        run = self.folder / 'whole'
+        kept = (run / 'algorithms.txt').read_text(encoding='utf-8')
+        self.assertIn('[products]', kept)
+        for part in sorted((run / 'parts').glob('part-*.h5'))[::2]:
+            part.unlink()
+        for layout in ('dp=2', 'pp=2'):
+            done, found = self.score('whole', *whole, '--layout', layout, '--share-gpus', env=second, ranks=2)
+            self.assertNotIn('unmeasured', done.stderr)
+            self.assertEqual(found, expected)
+            self.assertEqual((run / 'algorithms.txt').read_text(encoding='utf-8'), kept)
+            for part in sorted((run / 'parts').glob('part-*.h5'))[1::2]:
+                part.unlink()
+        again = ('score', '--model', MODEL, '--corpus', self.corpus, '--output', run, '--per-token', *whole)
+        self.refuse(78, 'sm_90 of 114 processors', *again, env={**second, 'THRESHER_FAKE_PROCESSORS': '114'})
+        (run / 'algorithms.txt').unlink()
+        self.refuse(78, 'algorithms.txt is missing', *again, env=second)
+        (run / 'algorithms.txt').write_text(kept[:-2], encoding='utf-8')
+        self.refuse(65, 'algorithms.txt is damaged', *again, env=second)
+        _, found = self.score('whole', *whole, '--fresh', env=second)
+        self.assertEqual(found, other)
+
+    def test_gpus_of_two_kinds_are_refused(self):
+        folder = self.folder / 'mixed'
+        done = subprocess.run(['mpirun', '-n', '1', program.THRESHER, *self.mixed(folder), ':', '-n', '1', '-x',
+                               'THRESHER_FAKE_PROCESSORS=114', program.THRESHER, *self.mixed(folder)],
+                              capture_output=True, text=True, check=False, timeout=300)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn('would compute other bits than rank 0', done.stderr)
+
+    def test_energy_is_reported_where_nvml_is_there(self):
+        nvml = LIBRARY.parent / 'libnvidia-ml.so.1'
+        run = self.folder / 'energy'
+        one = ('score', '--model', MODEL, '--corpus', self.corpus, '--output', run, '--device', 'cuda', '--share-gpus')
+        self.succeed(*one, '--layout', 'dp=2', ranks=2,
+                     env={'LD_LIBRARY_PATH': f'{nvml.parent}:{os.environ.get("LD_LIBRARY_PATH", "")}'})
+        gpu = json.loads((run / 'summary.json').read_text())['gpu']
+        self.assertEqual(gpu['gpus'], 1)
+        self.assertGreaterEqual(gpu['energy_joules'], 250)
+        self.assertEqual(gpu['energy_joules'] % 250, 0)
+        self.assertGreater(gpu['joules_per_token'], 0)
+        self.assertAlmostEqual(gpu['utilisation'], 0.97)
+        self.assertEqual(gpu['memory_peak_bytes'], 30 << 30)
+        self.assertEqual(gpu['throttled_seconds'], 0)
+        self.assertGreater(gpu['allocated_peak_bytes'], 32 << 20)
+        done = self.succeed(*one, '--fresh')
+        self.assertIn('no energy and utilisation of the GPU', done.stderr)
+        self.assertEqual(set(json.loads((run / 'summary.json').read_text())['gpu']), {'gpus', 'allocated_peak_bytes'})
+
+    def mixed(self, folder):
+        return [*map(str, ['score', '--model', MODEL, '--corpus', self.corpus, '--output', folder, '--device', 'cuda',
+                           '--share-gpus', '--layout', 'dp=2'])]
 
     def test_bench(self):
         done = self.succeed('bench', '--device', 'cuda', '--shape', 'tiny', '--tokens-per-batch', 32, '--document', 16,

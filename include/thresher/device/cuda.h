@@ -67,6 +67,8 @@ std::string rehearse(Device& cuda_device, const std::function<void()>& body);
 // Measures algorithms for these lines, of any device of the same machine, and takes the best. The GPU's memory for it
 // is given back.
 Tuning tune(Device& cuda_device, std::string_view steps);
+// The most bytes that this process had allocated on the device's GPU at any time.
+std::int64_t allocated_peak_of(Device& cuda_device);
 // Takes over what is not known yet. Throws base::Error (data, config) as `make_cuda_device` does.
 void take_algorithms(Device& cuda_device, std::string_view algorithms);
 

@@ -109,6 +109,10 @@ class Transformer {
     take(scores);
   }
 
+  // A tiny batch through this part, whose results nobody sees: what happens at a step's first call has happened then.
+  // Collective over options.tensor.
+  void rehearse();
+
   // Makes room for sequences of `longest` tokens where there is none yet: memory is planned from the corpus's bytes,
   // and a few tokenizers make more tokens of a text than it has bytes. Waits for the batches under way, if it does.
   void grow(std::int64_t longest);

@@ -66,6 +66,11 @@ class RunDirectory {
 
   // Small files by name ("summary.json"), replaced atomically.
   void write(const std::string& name, std::string_view content);
+  // Whether an earlier start of this job came as far as its plan.
+  bool planned();
+  // Such a file of an earlier start of this job; empty where there was none. Throws base::Error: data (longer than
+  // `limit`, or a link), io.
+  std::string kept(const std::string& name, std::int64_t limit);
   // The last step: `_SUCCESS` with the given content.
   void succeed(std::string_view content);
   bool succeeded();

@@ -141,11 +141,15 @@ void measure_scoring(const BenchSettings& settings, Findings& findings) {
   findings.text += fmt::format("  scoring: {:.1f} tokens/s, {:.1f}% of peak, products {:.1f}% of the time\n",
                                speed.tokens_per_second, 100 * speed.peak_fraction, 100 * speed.products_fraction);
   if (speed.use) findings.text += fmt::format("  GPU idle: {:.1f}% of the time\n", 100 * speed.use->idle_share());
+  std::string gpu = speed.use ? fmt::format(R"(, "device_idle_share": {})", speed.use->idle_share()) : "";
+  if (speed.joules_per_token) gpu += fmt::format(R"(, "joules_per_token": {})", *speed.joules_per_token);
+  if (speed.utilisation) gpu += fmt::format(R"(, "utilisation": {})", *speed.utilisation);
+  if (speed.allocated_peak > 0) gpu += fmt::format(R"(, "allocated_peak_bytes": {})", speed.allocated_peak);
+  if (speed.joules_per_token) findings.text += fmt::format("  {:.2f} mJ a token\n", 1e3 * *speed.joules_per_token);
   findings.scores += fmt::format(
       R"({}{{"dtype": "{}", "tokens_per_second": {}, "products_fraction": {}, "peak_fraction": {}, "flops_per_second": {}, "peak": {}{}}})",
       comma(findings.scores), name, speed.tokens_per_second, speed.products_fraction, speed.peak_fraction,
-      speed.flops_per_second, speed.peak,
-      speed.use ? fmt::format(R"(, "device_idle_share": {})", speed.use->idle_share()) : "");
+      speed.flops_per_second, speed.peak, gpu);
 }
 
 base::Exit run(Arguments& arguments, schedule::World) {

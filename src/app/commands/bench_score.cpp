@@ -7,6 +7,7 @@
 #include "thresher/base/clock.h"
 #include "thresher/base/file.h"
 #include "thresher/device/cuda.h"
+#include "thresher/device/meter.h"
 #include "thresher/device/tracing.h"
 #include "thresher/model/transformer.h"
 
@@ -49,7 +50,8 @@ double flops_of(const model::ModelConfig& config, const model::PackedBatch& batc
 
 std::unique_ptr<device::Device> make_device(const BenchSettings& settings) {
   if (settings.gpu)
-    return device::make_cuda_device({.gpu = *settings.gpu, .threads = settings.threads, .algorithms = {}});
+    return device::make_cuda_device(
+        {.gpu = *settings.gpu, .threads = settings.threads, .algorithms = {}, .tune = true});
   return device::make_cpu_device({settings.threads});
 }
 
@@ -73,6 +75,8 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
   speed.peak = device->measure_peak(settings.dtype, peak_seconds);
   tracing.reset();
   const double head_before = tracing.score_time().products;
+  const auto meter =
+      settings.gpu ? device::watch_gpu(device::gpus().at(static_cast<std::size_t>(*settings.gpu)).uuid) : nullptr;
   const base::Stopwatch watch;
   std::int64_t batches = 0;
   device->count_use();
@@ -84,6 +88,10 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
   while (transformer.under_way() > 0) transformer.take(scored);
   const double seconds = watch.seconds();
   speed.use = device->use();
+  const device::GpuUse use = meter ? meter->stop() : device::GpuUse{};
+  if (use.energy) speed.joules_per_token = *use.energy / static_cast<double>(rows * batches);
+  speed.utilisation = use.utilisation;
+  if (settings.gpu) speed.allocated_peak = device::allocated_peak_of(*device);
   speed.peak = std::max(speed.peak, device->measure_peak(settings.dtype, peak_seconds));
 
   double products = tracing.score_time().products - head_before;

@@ -31,6 +31,8 @@ struct ScoreSpeed {
   double peak = 0;               // FLOP/s, measured in the same run
   double peak_fraction = 0;
   std::optional<device::DeviceUse> use;
+  std::optional<double> joules_per_token, utilisation;  // of the GPU, where it tells
+  std::int64_t allocated_peak = 0;                      // bytes on the GPU
 };
 
 // Writes a model of this shape to a temporary directory, loads it as a job would, and scores batches full of documents

@@ -18,6 +18,7 @@ struct Entry {
   std::string (*algorithms)(Device& device);
   std::string (*rehearse)(Device& device, const std::function<void()>& body);
   Tuning (*tune)(Device& device, std::string_view steps);
+  std::int64_t (*allocated_peak)(Device& device);
   void (*take)(Device& device, std::string_view algorithms);
 };
 

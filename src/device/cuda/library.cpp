@@ -96,6 +96,10 @@ Tuning tune(Device& cuda_device, std::string_view steps) {
   return cuda::entry().tune(cuda_device, steps);
 }
 
+std::int64_t allocated_peak_of(Device& cuda_device) {
+  return cuda::entry().allocated_peak(cuda_device);
+}
+
 void take_algorithms(Device& cuda_device, std::string_view algorithms) {
   cuda::entry().take(cuda_device, algorithms);
 }

@@ -138,7 +138,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int gpu) {
   properties->uuid.bytes[15] = static_cast<char>(gpu);
   std::strcpy(properties->name, "NVIDIA Fake");
   properties->major = 9;
-  properties->multiProcessorCount = 132;
+  const char* const processors = std::getenv("THRESHER_FAKE_PROCESSORS");
+  properties->multiProcessorCount = processors ? std::atoi(processors) : 132;
   properties->totalGlobalMem = static_cast<std::size_t>(fake::settings().memory);
   properties->hostNumaId = -1;
   return cudaSuccess;

@@ -69,6 +69,7 @@ class CudaDevice : public Device {
   std::string algorithms() const { return algorithms_.text(); }
   std::string rehearse(const std::function<void()>& body);
   Tuning tune(std::string_view steps);
+  std::int64_t allocated_peak() const { return cuda::allocated_peak(index_); }
   void take_algorithms(std::string_view text) { algorithms_.merge(text); }
 
  private:

@@ -95,11 +95,15 @@ Tuning tune_on(Device& device, std::string_view steps) {
   return cuda_device(device).tune(steps);
 }
 
+std::int64_t allocated_peak_on(Device& device) {
+  return cuda_device(device).allocated_peak();
+}
+
 void take(Device& device, std::string_view algorithms) {
   cuda_device(device).take_algorithms(algorithms);
 }
 
-constexpr Entry table{THRESHER_CUDA_INTERFACE, list, make, algorithms, rehearse_on, tune_on, take};
+constexpr Entry table{THRESHER_CUDA_INTERFACE, list, make, algorithms, rehearse_on, tune_on, allocated_peak_on, take};
 
 }  // namespace
 }  // namespace thresher::device::cuda

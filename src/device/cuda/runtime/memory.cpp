@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "device/cuda/driver.h"
 #include "thresher/base/check.h"
@@ -59,6 +60,33 @@ Tensor part(const Tensor& x, std::int64_t r, std::int64_t c, std::int64_t rows, 
 
 }  // namespace
 
+namespace {
+
+// Of one GPU, by device buffers.
+struct Allocated {
+  std::mutex mutex;
+  std::int64_t now = 0, peak = 0;
+
+  void add(std::int64_t bytes) {
+    const std::lock_guard lock(mutex);
+    now += bytes;
+    peak = std::max(peak, now);
+  }
+};
+
+Allocated& allocated_on(int gpu) {
+  static std::array<Allocated, 64> all;
+  return all[static_cast<std::size_t>(gpu) % all.size()];
+}
+
+}  // namespace
+
+std::int64_t allocated_peak(int gpu) {
+  Allocated& allocated = allocated_on(gpu);
+  const std::lock_guard lock(allocated.mutex);
+  return allocated.peak;
+}
+
 Buffer device_buffer(int gpu, std::int64_t bytes) {
   check(cudaSetDevice(gpu), "choosing the GPU");
   void* data = nullptr;
@@ -74,7 +102,9 @@ Buffer device_buffer(int gpu, std::int64_t bytes) {
                std::source_location());
   }
   check(code, "allocating memory");
-  return {data, bytes, [gpu](void* memory, std::int64_t) {
+  allocated_on(gpu).add(bytes);
+  return {data, bytes, [gpu](void* memory, std::int64_t held) {
+            allocated_on(gpu).add(-held);
             static_cast<void>(cudaSetDevice(gpu));
             static_cast<void>(cudaFree(memory));
           }};

@@ -27,6 +27,9 @@ void convert(const Tensor& from, const Tensor& to);
 // Queues a copy between device memory and pinned memory, of equal shape and dtype.
 void copy(const Tensor& from, const Tensor& to, cudaMemcpyKind kind, cudaStream_t stream);
 
+// The most bytes that device buffers of this process held on the GPU at any time.
+std::int64_t allocated_peak(int gpu);
+
 // Makes the buffer at least this large; what it held is lost.
 void grow(Buffer& buffer, int gpu, std::int64_t bytes);
 
