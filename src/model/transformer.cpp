@@ -295,9 +295,13 @@ void Transformer::rehearse() {
   batch.starts.push_back(static_cast<std::int32_t>(tokens));
   batch.scored_rows = {0};
   batch.targets = {0};
-  std::vector<float> in(static_cast<std::size_t>(tokens * parts.config.hidden)), out(in.size());
+  std::vector<float> zeros(static_cast<std::size_t>(tokens * parts.config.hidden));
+  const auto fill = [&](const Tensor& residual) {
+    parts.device.upload(tensor::matrix(zeros.data(), DType::f32, residual.rows, residual.columns), residual);
+  };
+  begin(batch, {.fill = fill, .pass_on = [](const Tensor&) {}});
   ScoredTokens scores;
-  run(batch, in, out, scores);
+  take(scores);
   parts_->reducing = 0;
 }
 

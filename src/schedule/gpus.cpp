@@ -83,7 +83,7 @@ TakenGpu take_gpu(comm::Comm& world, std::span<const std::string> hosts, std::sp
   for (std::size_t rank = 0; rank < words.size(); ++rank)
     taken.map += fmt::format("\n  rank {} on {}: {}", rank, hosts[rank], words[rank]);
   for (std::size_t rank = 0; rank < words.size(); ++rank)
-    taken.gpus.push_back(fmt::format("{} {}", hosts[rank], uuids_taken[rank]));
+    taken.gpus.push_back(fmt::format("{} {}", hosts[rank], taken.uuids[rank]));
   return taken;
 }
 

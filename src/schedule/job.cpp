@@ -15,6 +15,7 @@
 #include "schedule/automatic.h"
 #include "schedule/gpus.h"
 #include "schedule/monitor.h"
+#include "schedule/places.h"
 #include "schedule/progress.h"
 #include "schedule/record.h"
 #include "schedule/report.h"
@@ -97,7 +98,6 @@ class Run {
   base::Exit exit_code(const store::Totals& totals) const;
 
   comm::Layout choose_grid();
-  std::vector<std::string> rank_names() const;
   std::string model_identity();
   // An error of this rank alone ends the waits of all.
   template <class Work>
@@ -161,7 +161,7 @@ void Run::open() {
   outcome_.layout = layout;
   board_.place(layout.text());
   board_.enter(State::loading);
-  names_ = rank_names();
+  names_ = rank_names(hosts_, grid_ ? &*grid_ : nullptr);
   monitor_->rename(names_);
   agree(world_.comm, names_, [&] {
     const int rank = world_.comm.rank();
@@ -175,7 +175,7 @@ void Run::open() {
 
 std::unique_ptr<Monitor> Run::make_monitor() {
   return std::make_unique<Monitor>(
-      world_, rank_names(), activities_, job_.watchdog, stop_,
+      world_, rank_names(hosts_, grid_ ? &*grid_ : nullptr), activities_, job_.watchdog, stop_,
       MonitorHooks{.queried = [this] { base::info(status_text(board_.now())); },
                    .beat =
                        [this](const std::vector<Watch::Word>& words) {
@@ -207,19 +207,6 @@ comm::Layout Run::choose_grid() {
   comm::Layout layout;
   agree(world_.comm, names_, [&] { layout = automatic_layout(job_, survey_, hosts); });
   return layout;
-}
-
-std::vector<std::string> Run::rank_names() const {
-  std::vector<std::string> names;
-  for (std::size_t rank = 0; rank < hosts_.size(); ++rank) {
-    names.push_back(fmt::format("rank {} ({}", rank, hosts_[rank]));
-    if (grid_) {
-      const comm::Place& place = grid_->placement().places[rank];
-      names.back() += fmt::format(", replica {}, stage {}, shard {}", place.replica, place.stage, place.shard);
-    }
-    names.back() += ")";
-  }
-  return names;
 }
 
 void Run::load() {
@@ -265,15 +252,7 @@ void Run::settle() {
   for (const auto& [name, value] : values) identity += name + " " + value + "\n";
   const auto identities = world_.comm.all_gather(identity);
   agree(world_.comm, names_, [&] {
-    for (std::size_t rank = 0; rank < identities.size(); ++rank)
-      for (std::size_t at = 0, end = 0; at < identities[rank].size(); at = end + 1) {
-        end = identities[rank].find('\n', at);
-        const std::string line = identities[rank].substr(at, end + 1 - at);
-        if (("\n" + identities.front()).find("\n" + line) == std::string::npos)
-          base::fail(base::Exit::config,
-                     fmt::format("rank {} ({}) would compute other bits than rank 0 ({}): {}against\n{}", rank,
-                                 hosts_[rank], hosts_.front(), line, identities.front()));
-      }
+    expect_same_bits(identities, hosts_);
     plan_ = {values, survey_.shards};
     if (!leads_) return;
     record_->settle(plan_, algorithms_);

@@ -33,10 +33,10 @@ void report(const device::Tuning& tuning) {
     unmeasured += one.first_seconds;
     text += fmt::format("\n  {}: {:.1f} TFLOP/s, unmeasured {:.1f}", one.step, one.flop / one.seconds / 1e12,
                         one.flop / one.first_seconds / 1e12);
+    if (!one.note.empty()) text += fmt::format(" ({})", one.note);
   }
-  base::info(
-      fmt::format("algorithms of {} kinds of products measured in {:.2f} s: {:.1f} % less time than unmeasured{}",
-                  tuning.steps.size(), tuning.seconds, 100 * (1 - seconds / unmeasured), text));
+  base::info(fmt::format("algorithms of {} kinds of steps measured in {:.2f} s: {:.1f} % less time than unmeasured{}",
+                         tuning.steps.size(), tuning.seconds, 100 * (1 - seconds / unmeasured), text));
 }
 
 }  // namespace

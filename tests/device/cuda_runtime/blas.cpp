@@ -233,7 +233,11 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   expect(wanted.workspace >= workspace_needed, "too little workspace for any algorithm");
   for (const std::uint32_t alignment : wanted.alignment) expect(alignment == 16, "an alignment that is not promised");
   *found = 0;
-  for (const Kind kind : {split, many_rows, unsteady, steady, other_bits, plain}) {
+  std::vector<Kind> kinds{split, many_rows, unsteady, steady, other_bits, plain};
+  const char* const given = std::getenv("THRESHER_FAKE_FIRST");
+  const int first = given ? std::atoi(given) : settings().first;
+  if (first >= 0) std::ranges::rotate(kinds, kinds.begin() + first);
+  for (const Kind kind : kinds) {
     if (kind >= steady && settings().unsteady) continue;
     if (*found == most) break;
     cublasLtMatmulHeuristicResult_t& result = results[(*found)++];

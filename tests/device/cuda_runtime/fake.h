@@ -21,7 +21,9 @@ struct Settings {
   std::int64_t memory = std::int64_t{4} << 30;  // of the GPU
   // Of products of 8192 rows, by kind of algorithm: in pieces, for many rows only, unsteady, steady, steady with other
   // bits, steady with the bits of the one before that. THRESHER_FAKE_MILLISECONDS in the environment comes first.
-  std::string milliseconds = "1 1 1 8 4 6";
+  std::string milliseconds = "10 10 10 80 40 60";
+  // The kind that cuBLASLt's list begins with, where it is not the usual one. THRESHER_FAKE_FIRST comes first.
+  int first = -1;
   int driver = 13000, code = 0, gpus = 1;  // as in cuda::DriverState
 };
 

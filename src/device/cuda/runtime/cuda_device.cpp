@@ -342,7 +342,10 @@ Tuned CudaDevice::tune_step(std::string_view line, Algorithms& fresh) {
   expect(section == products_section && key, "steps to tune");
   const TunedProduct product = products_.tune(*key);
   fresh.add(products_section, text_of(*key), text_of(product.choice));
-  return {std::string(line), product.seconds, product.first_seconds, product.flop, {}};
+  std::string note;
+  if (product.left_out > 0)
+    note = fmt::format("{:.1f} TFLOP/s with other bits, left out", product.flop / product.left_out / 1e12);
+  return {std::string(line), product.seconds, product.first_seconds, product.flop, note};
 }
 
 void CudaDevice::on_unknown(Unknown what) {

@@ -3,8 +3,8 @@
 //
 // An algorithm has to sum in one piece, serve any number of rows, and give the same bits for a row in products of
 // several sizes; that is tried on the spot. Where none passes, products are of `slab_rows` rows each, the last one
-// filled up. Of those that pass, `tune` takes the fastest for `tuned_rows` rows. A product that nobody has tuned takes
-// the first one of cuBLASLt's own list: equal GPUs and versions of cuBLASLt choose alike then.
+// filled up. The first of cuBLASLt's own list that passes is taken, or by `tune` the fastest for `tuned_rows` rows
+// that has the same bits as that one.
 #pragma once
 
 #include <map>

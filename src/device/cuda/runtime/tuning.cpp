@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <limits>
 
 #include "thresher/base/check.h"
 
@@ -12,6 +12,8 @@ namespace thresher::device::cuda {
 namespace {
 
 using Bits = std::optional<std::vector<std::uint8_t>>;
+
+constexpr double never = std::numeric_limits<double>::infinity();
 
 struct Candidate {
   Choice choice;
@@ -28,31 +30,6 @@ class Watch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-TunedProduct result_of(const Trial& trial, const Candidate& chosen, double first_seconds) {
-  const Operands& operands = trial.operands();
-  return {chosen.choice, chosen.seconds, first_seconds,
-          2 * static_cast<double>(operands.x.rows) * static_cast<double>(operands.w.rows) *
-              static_cast<double>(operands.w.columns)};
-}
-
-// Candidates by rising time, none of them slower than the reference, which is the last.
-Candidate best_of(Trial& trial, std::span<const Candidate> candidates, const Bits& reference, const Watch& watch) {
-  const Candidate* of_other_bits = nullptr;
-  for (const Candidate& one : candidates) {
-    const bool last = &one == &candidates.back();
-    if (!last && watch.over()) continue;
-    const Bits bits = last ? reference : trial.steady_bits(one.choice);
-    if (!bits) continue;
-    if (*bits != *reference) {
-      if (!of_other_bits) of_other_bits = &one;
-    } else {
-      const bool worth = of_other_bits && of_other_bits->seconds < (1 - worth_other_bits) * one.seconds;
-      return worth ? *of_other_bits : one;
-    }
-  }
-  return candidates.back();
-}
-
 }  // namespace
 
 TunedProduct fastest(Trial& trial, std::span<const cublasLtMatmulAlgo_t> suggestions) {
@@ -68,22 +45,28 @@ TunedProduct fastest(Trial& trial, std::span<const cublasLtMatmulAlgo_t> suggest
   std::size_t first = 0;
   for (std::size_t i = 0; i < candidates.size() && !reference; ++i)
     if ((reference = trial.steady_bits(candidates[i].choice))) first = i;
-  candidates[first].seconds = trial.seconds(candidates[first].choice);
-  const Candidate known = candidates[first];
-  std::vector<Candidate> faster;
-  for (std::size_t i = 0; i < candidates.size() && !watch.over(); ++i) {
-    if (i == first) continue;
-    candidates[i].seconds = trial.seconds(candidates[i].choice);
-    if (candidates[i].seconds < known.seconds) faster.push_back(candidates[i]);
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    candidates[i].seconds = i == first || !watch.over() ? trial.seconds(candidates[i].choice) : never;
+  const Operands& operands = trial.operands();
+  TunedProduct product{.choice = candidates[first].choice,
+                       .seconds = candidates[first].seconds,
+                       .first_seconds = candidates[first].seconds,
+                       .flop = 2 * static_cast<double>(operands.x.rows) * static_cast<double>(operands.w.rows) *
+                               static_cast<double>(operands.w.columns)};
+  product.choice.slabs = !reference;
+  std::erase_if(candidates, [&](const Candidate& one) { return one.seconds >= product.first_seconds; });
+  std::ranges::sort(candidates, {}, &Candidate::seconds);
+  for (const Candidate& one : candidates) {
+    if (!reference || watch.over()) break;
+    const Bits bits = trial.steady_bits(one.choice);
+    if (bits == reference) {
+      product.choice = one.choice;
+      product.seconds = one.seconds;
+      break;
+    }
+    if (bits && product.left_out == 0) product.left_out = one.seconds;
   }
-  std::ranges::sort(faster, {}, &Candidate::seconds);
-  if (!reference) {
-    Candidate chosen = faster.empty() ? known : faster.front();
-    chosen.choice.slabs = true;
-    return result_of(trial, chosen, known.seconds);
-  }
-  faster.push_back(known);
-  return result_of(trial, best_of(trial, faster, reference, watch), known.seconds);
+  return product;
 }
 
 }  // namespace thresher::device::cuda
