@@ -21,7 +21,7 @@ class JobRecord {
 
   // Writes plan.json or compares it, and keeps the algorithms where there are any. Element s of the answer tells
   // whether shard s is committed already.
-  const std::vector<bool>& settle(const store::Plan& plan, const std::string& algorithms);
+  const std::vector<bool>& settle(const store::Plan& plan, const std::string& algorithms = {});
   const std::vector<bool>& committed() const { return committed_; }
 
   // results.h5 and rejects.jsonl, from the parts of all shards.
