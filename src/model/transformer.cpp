@@ -302,7 +302,6 @@ void Transformer::rehearse() {
   begin(batch, {.fill = fill, .pass_on = [](const Tensor&) {}});
   ScoredTokens scores;
   take(scores);
-  parts_->reducing = 0;
 }
 
 void Transformer::grow(std::int64_t longest) {
