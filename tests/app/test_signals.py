@@ -237,15 +237,15 @@ class Ranks(SignalsTest):
     def test_time_limit(self):
         run = self.folder / 'run'
         start = time.monotonic()
-        job = self.start(run, 2, '--layout', 'dp=2', '--max-time', '0:04')
+        job = self.start(run, 2, '--layout', 'dp=2', '--max-time', '0:02')
         status = self.ends_with_75(job, run, 'the time limit')
         seconds = time.monotonic() - start
-        print(f'--max-time 4 s: ended after {seconds:.1f} s with {status["shards_done"]} shards', flush=True)
-        self.assertLess(status['seconds'], 4)
+        print(f'--max-time 2 s: ended after {seconds:.1f} s with {status["shards_done"]} shards', flush=True)
+        self.assertLess(status['seconds'], 2)
         self.assertEqual(status['shards_done'], len(self.parts(run)))
         # Slurm's limit, as squeue tells it.
-        job = self.alone(run, env=self.slurm('[ "$*" = "-h -j 77 -o %L" ] && echo 0:04'))
-        self.ends_with_75(job, run, 'Slurm leaves 4 s', 'the time limit')
+        job = self.alone(run, env=self.slurm('[ "$*" = "-h -j 77 -o %L" ] && echo 0:02'))
+        self.ends_with_75(job, run, 'Slurm leaves 2 s', 'the time limit')
         self.same_after_restart(run, 2, '--layout', 'dp=2', '--max-time', '2h')
 
 
