@@ -49,11 +49,13 @@ def size_of(path):
 
 
 def run(case):
-    """Runs the case's command with a limit of time; the streams go to files, which may get long."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    """Runs the case's command with a limit of time; the streams go to files, which may get long. Each has a folder of its
+    own for MPI: two processes that begin or end at the same moment make and remove the same one, and trip over it."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, \
+            tempfile.TemporaryDirectory(prefix='thresher-mpi-') as own:
         begin = time.monotonic()
         process = subprocess.Popen([THRESHER, *map(str, case.words)], stdout=out, stderr=err, stdin=subprocess.DEVNULL,
-                                   env={**os.environ, **case.env},
+                                   env={**os.environ, 'OMPI_MCA_orte_tmpdir_base': own, **case.env},
                                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
         status, usage, ended = 0, None, 0
         while not ended:
