@@ -1,5 +1,6 @@
 """Jobs on ranks that are meant to go wrong: started, disturbed, timed, and looked at for what they leave behind."""
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -36,6 +37,27 @@ def process_of(run, rank):
         except OSError:
             continue
     return None
+
+
+def children(parent):
+    """Process ids whose parent is `parent`."""
+    found = []
+    for entry in Path('/proc').iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / 'stat').read_text().rpartition(')')[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def kill(process):
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 class RanksTest(ProgramTest):

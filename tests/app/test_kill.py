@@ -3,33 +3,11 @@
 the results have the bytes of an undisturbed run. THRESHER_SEED repeats a failure."""
 import os
 import random
-import signal
 import subprocess
 import time
-from pathlib import Path
 
 from program import MODEL, THRESHER, ProgramTest, documents, main
-
-
-def children(parent):
-    """Process ids whose parent is `parent`."""
-    found = []
-    for entry in Path('/proc').iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / 'stat').read_text().rpartition(')')[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == parent:
-                found.append(int(entry.name))
-    return sorted(found)
-
-
-def kill(process):
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+from ranks import children, kill
 
 
 LAYOUTS = {'dp=1': 1, 'dp=2': 2, 'dp=3': 3, 'dp=4': 4, 'pp=2': 2, 'tp=2': 2, 'pp=3': 3, 'dp=2,pp=2': 4, 'pp=2,tp=2': 4,

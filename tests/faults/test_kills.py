@@ -3,36 +3,14 @@
 results.h5; each restart is on other ranks. THRESHER_KILLS=N asks for another number."""
 import os
 import random
-import signal
 import subprocess
 import time
 from pathlib import Path
 
-from job import LIMIT, SEED, FaultTest, by_tier, main
+from job import LIMIT, SEED, FaultTest, by_tier, children, kill, main
 
 KILLS = int(os.environ.get('THRESHER_KILLS', by_tier(12, 200, 1000)))
 RANKS = (0, 1, 2, 3, 4)  # 0: without mpirun
-
-
-def children(parent):
-    """Process ids whose parent is `parent`."""
-    found = []
-    for entry in Path('/proc').iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / 'stat').read_text().rpartition(')')[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == parent:
-                found.append(int(entry.name))
-    return sorted(found)
-
-
-def kill(process):
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 class Kills(FaultTest):

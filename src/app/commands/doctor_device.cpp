@@ -27,7 +27,7 @@ struct Library {
 };
 
 constexpr std::array<Library, 3> libraries{{
-    {"cuBLASLt", {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11"}, "no GPU can be used"},
+    {"cuBLASLt", {"libcublasLt.so.13", nullptr, nullptr}, "no GPU can be used"},
     {"cuDNN", {"libcudnn_graph.so.9", nullptr, nullptr}, "attention takes thresher's own kernels"},
     {"NVML", {"libnvidia-ml.so.1", nullptr, nullptr}, "nvidia-smi does not work either"},
 }};
