@@ -68,7 +68,8 @@ void Monitor::fail(const base::Error& error) {
   const bool nameless = world_.comm.size() == 1 || !is_of_one_rank(error.code());
   const base::Error named = error_of(nameless ? "" : name_of(world_.comm.rank()), error);
   if (world_.comm.size() == 1) return comm::cancel(named);
-  world_.mailbox.post(0, Channel::monitor, Kind::failed, pack_error(named));
+  // What the monitor itself found or was told is known already: a rank that wakes up late would tell it as news.
+  if (!ending_) world_.mailbox.post(0, Channel::monitor, Kind::failed, pack_error(named));
   await_end();
   comm::cancel(named);  // in case nobody answers
 }
@@ -200,7 +201,7 @@ void Monitor::handle(const comm::Message& message, double time) {
 }
 
 void Monitor::end(const base::Error& error) {
-  if (ended_) return;
+  if (ending_.exchange(true)) return;
   for (int rank = 1; leads_ && rank < world_.comm.size(); ++rank)
     world_.mailbox.post(rank, Channel::monitor, Kind::failed, pack_error(error));
   comm::cancel(error);

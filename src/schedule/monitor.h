@@ -66,7 +66,9 @@ class Monitor {
   Watch watch_;  // the leader's of all ranks; of rank zero elsewhere
   double last_look_ = 0, last_beat_ = 0;
   int goodbyes_ = 0;
-  std::atomic<bool> ended_{false}, leaving_{false};
+  // The monitor ends this rank's part: from its first word to the others on; when all waits of this rank are cancelled.
+  std::atomic<bool> ending_{false}, ended_{false};
+  std::atomic<bool> leaving_{false};
   Stop& stop_;
   const MonitorHooks hooks_;
   base::Signals passed_;      // signals that rank zero knows of
