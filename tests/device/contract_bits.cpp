@@ -83,41 +83,47 @@ bool same(const std::vector<T>& a, std::int64_t at, const std::vector<T>& b, std
   return std::memcmp(a.data() + at, b.data() + from, static_cast<std::size_t>(count) * sizeof(T)) == 0;
 }
 
-void expect_same(const Outcome& all, std::int64_t at, const Outcome& part, std::int64_t from, std::int64_t rows,
-                 std::int64_t width, const char* what) {
-  BOOST_TEST(same(all.hidden, at * width, part.hidden, from * width, rows * width),
-             what << ": hidden rows from " << at);
-  BOOST_TEST(same(all.logprob, at, part.logprob, from, rows), what << ": logprob from " << at);
-  BOOST_TEST(same(all.entropy, at, part.entropy, from, rows), what << ": entropy from " << at);
-  BOOST_TEST(same(all.rank, at, part.rank, from, rows), what << ": rank from " << at);
+bool same_rows(const Outcome& all, std::int64_t at, const Outcome& part, std::int64_t from, std::int64_t rows,
+               std::int64_t width) {
+  return same(all.hidden, at * width, part.hidden, from * width, rows * width) &&
+         same(all.logprob, at, part.logprob, from, rows) && same(all.entropy, at, part.entropy, from, rows) &&
+         same(all.rank, at, part.rank, from, rows);
 }
 
 }  // namespace
 
+std::vector<std::string> changed_bits(Device& one, Device& other, DType dtype) {
+  std::vector<std::string> changed;
+  for (const std::int64_t vocabulary : {90, 2100})
+    for (const std::int64_t inner : {72, 200}) {
+      Weights w{random_floats(1, 2 * inner * 96, 0.1f),
+                random_floats(2, inner * 96, 0.1f),
+                random_floats(3, vocabulary * 96, 0.3f),
+                96,
+                inner,
+                vocabulary};
+      const std::vector<std::pair<std::uint64_t, std::int64_t>> sequences{
+          {21, 1}, {22, 150}, {23, 7}, {24, 64}, {25, 33}};
+      const Outcome all = run(one, dtype, w, sequences);
+      std::int64_t at = 0;
+      for (const auto& sequence : sequences) {
+        const auto expect_same = [&](const Outcome& part, std::int64_t from, const char* where) {
+          if (same_rows(all, at, part, from, sequence.second, 96)) return;
+          changed.push_back(std::to_string(sequence.second) + " rows of a model of " + std::to_string(inner) + " and " +
+                            std::to_string(vocabulary) + ", " + where);
+        };
+        for (Device* device : {&one, &other}) expect_same(run(*device, dtype, w, {sequence}), 0, "alone");
+        expect_same(run(other, dtype, w, {{31, 40}, sequence, {32, 10}}), 40, "in company");
+        at += sequence.second;
+      }
+    }
+  return changed;
+}
+
 void check_same_bits(Device& one, Device& other) {
   for (const DType dtype : {DType::f32, DType::bf16})
-    for (const std::int64_t vocabulary : {90, 2100})
-      for (const std::int64_t inner : {72, 200}) {
-        Weights w{random_floats(1, 2 * inner * 96, 0.1f),
-                  random_floats(2, inner * 96, 0.1f),
-                  random_floats(3, vocabulary * 96, 0.3f),
-                  96,
-                  inner,
-                  vocabulary};
-        const std::vector<std::pair<std::uint64_t, std::int64_t>> sequences{
-            {21, 1}, {22, 150}, {23, 7}, {24, 64}, {25, 33}};
-        const Outcome all = run(one, dtype, w, sequences);
-        std::int64_t at = 0;
-        for (const auto& sequence : sequences) {
-          for (Device* device : {&one, &other}) {
-            const Outcome alone = run(*device, dtype, w, {sequence});
-            expect_same(all, at, alone, 0, sequence.second, 96, "alone");
-          }
-          const Outcome company = run(other, dtype, w, {{31, 40}, sequence, {32, 10}});
-          expect_same(all, at, company, 40, sequence.second, 96, "in company");
-          at += sequence.second;
-        }
-      }
+    for (const std::string& change : changed_bits(one, other, dtype))
+      BOOST_ERROR(tensor::name_of(dtype) << " has other bits: " << change);
 }
 
 }  // namespace thresher::device::contract

@@ -2,6 +2,9 @@
 // and poisoned outputs, and the same bits for the same row in any company.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "thresher/device/device.h"
 
 namespace thresher::device::contract {
@@ -29,7 +32,9 @@ void check_split_vocabulary(Device& device);
 // Weights that live on the host.
 void check_bring(Device& device);
 
-// Two devices that have to agree to the bit, e.g. with one thread and with two.
+// Two devices that have to agree to the bit, e.g. with one thread and with two; and what differs between them: a
+// sequence's rows in a batch on `one`, and on either device alone or on `other` among others.
 void check_same_bits(Device& one, Device& other);
+std::vector<std::string> changed_bits(Device& one, Device& other, DType dtype);
 
 }  // namespace thresher::device::contract

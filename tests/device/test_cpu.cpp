@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "device/device_contract.h"
+#include "device/order_changing.h"
 
 namespace thresher::device {
 namespace {
@@ -73,6 +74,11 @@ BOOST_AUTO_TEST_CASE(split_vocabulary) {
 }
 BOOST_AUTO_TEST_CASE(same_bits) {
   contract::check_same_bits(*one, *two);
+}
+BOOST_AUTO_TEST_CASE(same_bits_finds_another_order) {
+  OrderChangingDevice changing(*one, 100);
+  for (const DType dtype : {DType::f32, DType::bf16})
+    BOOST_TEST(!contract::changed_bits(changing, changing, dtype).empty(), tensor::name_of(dtype));
 }
 
 BOOST_AUTO_TEST_CASE(works_from_another_thread) {
