@@ -64,6 +64,8 @@ class Kills(FaultTest):
             if self.disturb(run, draw.choice(RANKS), draw):
                 killed += 1
                 merging += len(self.parts(run)) == self.documents // self.shard_documents
+                if killed % 50 == 0:
+                    print(f'{killed} kills, {jobs} jobs finished, {time.monotonic() - start:.0f} s', flush=True)
             if (run / '_SUCCESS').exists() or draw.random() < 0.15:
                 self.assert_holds(run, ranks=draw.choice(RANKS))
                 jobs += 1
