@@ -40,8 +40,8 @@ constexpr std::string_view exit_codes = R"(Exit codes
   77  permission denied
   78  options or files contradict each other or an earlier run
 
-A rank that dies of signal N makes mpirun end with 128 + N: give the same
-command again.
+A rank that dies of signal N makes mpirun end with 128 + N, and a host that is
+lost with 205: give the same command again.
 )";
 
 std::string overview() {

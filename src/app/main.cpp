@@ -18,6 +18,7 @@
 
 #include "app/bundle.h"
 #include "app/help.h"
+#include "thresher/base/clock.h"
 #include "thresher/base/log.h"
 #include "thresher/base/signals.h"
 #include "thresher/comm/ending.h"
@@ -29,8 +30,8 @@ using base::Exit;
 
 // How long the other ranks may take to fail in the same way.
 constexpr std::chrono::seconds together{5};
-// How long MPI_Abort may take to end other ranks.
-constexpr std::chrono::seconds turn{1};
+// How long MPI_Abort may take to reach other ranks: OpenMPI's launcher thinks for a second.
+constexpr std::chrono::seconds turn{3};
 
 // The number of a standard stream that is closed would go to the next file that is opened, and what is printed with it.
 void hold_standard_streams() {
@@ -114,11 +115,21 @@ void check_launcher(const Command& command, int ranks) {
   check_step();
 }
 
+// True if the launcher told this process to end before it was its turn.
+bool told_to_end(std::chrono::seconds within) {
+  const int stops = base::signals_so_far().stops;
+  const base::Stopwatch watch;
+  while (watch.seconds() < static_cast<double>(within.count())) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (base::signals_so_far().stops > stops) return true;
+  }
+  return false;
+}
+
 // After an error that other ranks may not share, or may not be able to: ends all of them, in words that one rank
 // prints, the first of those that can. MPI_Abort reaches the others before it is their turn.
 [[noreturn]] void end_all(int rank, const Failure& failure) {
-  std::this_thread::sleep_for(turn * std::bit_width(static_cast<unsigned>(rank)));
-  print_error(failure);
+  if (!told_to_end(turn * std::bit_width(static_cast<unsigned>(rank)))) print_error(failure);
   MPI_Abort(MPI_COMM_WORLD, static_cast<int>(failure.code));
   std::abort();  // MPI_Abort does not return
 }

@@ -1,4 +1,5 @@
 """Hosts of a test's own: namespaces of this machine with names, networks, processes and shared memory (net/hosts.sh)."""
+import os
 import subprocess
 from pathlib import Path
 
@@ -54,4 +55,7 @@ class HostsTest(RanksTest):
         return ['bash', str(NET / 'on_host.sh'), host, 'exec', *map(str, command)]
 
     def environment(self):
-        raise NotImplementedError
+        """For mpirun on n0 that starts ranks on the others."""
+        return {**os.environ, 'THRESHER_HOSTS': str(self.hosts), 'OMPI_MCA_plm_rsh_agent': str(NET / 'on_host.sh'),
+                'OMPI_MCA_plm_rsh_no_tree_spawn': '1', 'OMPI_MCA_btl_tcp_if_include': 'eth0',
+                'OMPI_MCA_oob_tcp_if_include': 'eth0', 'OMPI_MCA_btl_vader_backing_directory': '/dev/shm'}

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from hosts import HOSTS, NET, HostsTest
+from hosts import HOSTS, HostsTest
 from program import main
 from ranks import process_of
 
@@ -14,11 +14,6 @@ class Hosts(HostsTest):
         """mpirun on n0, for `ranks` on the hosts, two on each of them at most."""
         names = ','.join(f'n{i + 1}:{2 if ranks > HOSTS else 1}' for i in range(HOSTS))
         return self.on('n0', 'mpirun', '--host', names, '-n', ranks, *more)
-
-    def environment(self):
-        return {**os.environ, 'THRESHER_HOSTS': str(self.hosts), 'OMPI_MCA_plm_rsh_agent': str(NET / 'on_host.sh'),
-                'OMPI_MCA_plm_rsh_no_tree_spawn': '1', 'OMPI_MCA_btl_tcp_if_include': 'eth0',
-                'OMPI_MCA_oob_tcp_if_include': 'eth0', 'OMPI_MCA_btl_vader_backing_directory': '/dev/shm'}
 
     def on_hosts(self, layout, ranks, *more):
         """The finished job's ranks as run.json lists them, and what it printed."""
