@@ -169,7 +169,8 @@ Parsed parse_job_file(const Command& command, const std::string& file) {
   std::string content(job_file_limit + 1, '\0');
   stream.read(content.data(), static_cast<std::streamsize>(content.size()));
   content.resize(static_cast<std::size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
-  if (content.empty()) {
+  // What was read before an error is not all that the file says.
+  if (content.empty() || stream.bad()) {
     base::fail(base::Exit::no_input,
                fmt::format("job file '{}' cannot be read or is empty; give an existing file to --job", file));
   }

@@ -45,7 +45,10 @@ class CorpusFile final : public Source {
 };
 
 CorpusFile::CorpusFile(const base::Path& path, std::int64_t document_limit)
-    : name_(path.string()), file_(path), document_limit_(document_limit), offsets_(file_.column("/doc/offsets")) {
+    : name_(path.string()),
+      file_(base::real_files(), path),
+      document_limit_(document_limit),
+      offsets_(file_.column("/doc/offsets")) {
   if (const std::string format = file_.text_attribute("format").value_or("thresher-corpus");
       format != "thresher-corpus") {
     fail(Exit::data, fmt::format("{} is a {} file, expected a thresher-corpus", name_, format));

@@ -94,7 +94,7 @@ std::string describe_hdf5(const base::Path& path) {
   const std::int64_t bytes = base::real_files().open(path)->size();
   if (!is_part(path, bytes)) {
     check_seal(base::real_files(), path);
-    const hdf5::InputFile file(path);
+    const hdf5::InputFile file(base::real_files(), path);
     return describe(file, bytes, is_master(file) ? path : base::Path());
   }
   const std::string part = base::read_all(base::real_files(), path, part_file_limit);

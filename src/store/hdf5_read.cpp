@@ -68,14 +68,6 @@ herr_t add_dataset(hid_t, const char* name, const H5O_info_t* object, void* list
 
 }  // namespace
 
-InputFile::InputFile(const base::Path& path) : name_(path.string()) {
-  bytes_ = base::real_files().open(path)->size();  // the plain reasons first: missing, forbidden, a directory
-  const Lock lock;
-  const Properties properties = access();
-  file_ = own<File>(H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties.raw()),
-                    name_ + " is not a complete HDF5 file (was its writer stopped half-way?)");
-}
-
 InputFile::InputFile(base::FileSystem& files, const base::Path& path)
     : name_(path.string()), source_(files.open(path)) {
   bytes_ = source_->size();

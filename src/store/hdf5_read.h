@@ -29,9 +29,8 @@ std::vector<MappedRows> read_mapping(hid_t properties, const std::string& name);
 
 class InputFile {
  public:
-  // Throws base::Error: no_input, permission, data.
-  explicit InputFile(const base::Path& path);
-  // The library reads through `files`.
+  // The library reads through `files`: its own way takes a file that was cut meanwhile for zeros. Throws base::Error:
+  // no_input, permission, io, data.
   InputFile(base::FileSystem& files, const base::Path& path);
   // A file in memory; `name` is for messages, `image` must outlive the object.
   InputFile(std::string_view image, std::string name);

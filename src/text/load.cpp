@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,12 +15,13 @@
 #include "text/assemble.h"
 #include "text/json_tree.h"
 #include "thresher/base/check.h"
+#include "thresher/base/file.h"
 #include "thresher/text/tokenizer.h"
 
 namespace thresher::text {
 namespace {
 
-constexpr std::uintmax_t most_bytes = std::uintmax_t{512} << 20;
+constexpr std::int64_t most_bytes = std::int64_t{512} << 20;
 constexpr std::size_t deepest = 64;
 // A value takes 24 bytes. Files of Hugging Face have 6 bytes a value and more.
 constexpr std::size_t values_of_any_file = std::size_t{4} << 20;
@@ -152,27 +153,10 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   std::string failure_;
 };
 
-std::string read_file(const std::filesystem::path& path) {
-  std::error_code error;
-  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error))
-    base::fail(base::Exit::no_input, fmt::format("{}: it is not a regular file", path.string()));
-  const std::uintmax_t size = std::filesystem::file_size(path, error);
-  if (error) base::fail(base::Exit::no_input, fmt::format("{}: {}", path.string(), error.message()));
-  if (size > most_bytes) {
-    base::fail(base::Exit::data, fmt::format("{} has {} bytes, at most {} are read", path.string(), size, most_bytes));
-  }
-  std::string bytes(size, '\0');
-  std::ifstream file(path, std::ios::binary);
-  if (!file || !file.read(bytes.data(), static_cast<std::streamsize>(size))) {
-    base::fail(base::Exit::no_input, fmt::format("{}: cannot be read", path.string()));
-  }
-  return bytes;
-}
-
 }  // namespace
 
 std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::string& name) {
-  if (json.size() > most_bytes) {
+  if (std::ssize(json) > most_bytes) {
     base::fail(base::Exit::data, fmt::format("{} has {} bytes, at most {} are read", name, json.size(), most_bytes));
   }
   // The JSON library would take a zero byte for the end and leave what follows unread.
@@ -188,7 +172,7 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view json, const std::str
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& tokenizer_json) {
-  return parse_tokenizer(read_file(tokenizer_json), tokenizer_json.string());
+  return parse_tokenizer(base::read_all(base::real_files(), tokenizer_json, most_bytes), tokenizer_json.string());
 }
 
 }  // namespace thresher::text

@@ -8,7 +8,8 @@
 //   FAULT_AFTER   so many calls work first; all later ones fail
 //   FAULT_ONCE    not empty: the one after them fails, later ones work
 //   FAULT_ERROR   errno of the failure; 0: they take FAULT_SECONDS and work
-//   FAULT_SHORT   not empty: instead, writes write half of the bytes, and say so
+//   FAULT_SHORT   not empty: instead, reads and writes do half of the bytes, and say so
+//   FAULT_END     not empty: instead, reads find the end of the file
 //   FAULT_SIGNAL  not empty: instead, the process gets this signal before the call
 //   FAULT_LOG     a file that is made when the first call fails: a test can tell that the fault struck
 //   FAULT_TALLY   a file that gets a byte for each call that is meant
@@ -49,6 +50,7 @@ struct Fault {
   const char* tally = setting("FAULT_TALLY");
   bool once = *setting("FAULT_ONCE") != '\0';
   bool cut = *setting("FAULT_SHORT") != '\0';
+  bool end = *setting("FAULT_END") != '\0';
   int signal = std::atoi(setting("FAULT_SIGNAL"));
   int seconds = std::atoi(setting("FAULT_SECONDS"));
   int error = std::atoi(setting("FAULT_ERROR"));
@@ -123,10 +125,12 @@ bool fails(const char* call, File file) {
   return one.error != 0;
 }
 
-// How many of `count` bytes to write; below 0 for a failure.
-ssize_t allowed(int file, size_t count) {
-  if (!fault().cut) return fails("write", file) ? -1 : static_cast<ssize_t>(count);
-  return static_cast<ssize_t>(is_struck("write", file) && count > 1 ? count / 2 : count);
+// How many of `count` bytes to read or write; below 0 for a failure.
+ssize_t allowed(const char* call, int file, size_t count) {
+  const Fault& one = fault();
+  if (!one.cut && !one.end) return fails(call, file) ? -1 : static_cast<ssize_t>(count);
+  if (count < 2 || !is_struck(call, file)) return static_cast<ssize_t>(count);
+  return one.end ? 0 : static_cast<ssize_t>(count / 2);
 }
 
 }  // namespace
@@ -143,18 +147,26 @@ int open(const char* path, int flags, ...) {
 
 ssize_t pread(int file, void* bytes, size_t count, off_t offset) {
   static auto* const real = next<ssize_t(int, void*, size_t, off_t)>("pread");
-  return fails("read", file) ? -1 : real(file, bytes, count, offset);
+  const ssize_t length = allowed("read", file, count);
+  return length <= 0 ? length : real(file, bytes, static_cast<size_t>(length), offset);
+}
+
+// By the C++ library's streams.
+ssize_t read(int file, void* bytes, size_t count) {
+  static auto* const real = next<ssize_t(int, void*, size_t)>("read");
+  const ssize_t length = allowed("read", file, count);
+  return length <= 0 ? length : real(file, bytes, static_cast<size_t>(length));
 }
 
 ssize_t pwrite(int file, const void* bytes, size_t count, off_t offset) {
   static auto* const real = next<ssize_t(int, const void*, size_t, off_t)>("pwrite");
-  const ssize_t length = allowed(file, count);
+  const ssize_t length = allowed("write", file, count);
   return length < 0 ? -1 : real(file, bytes, static_cast<size_t>(length), offset);
 }
 
 ssize_t write(int file, const void* bytes, size_t count) {
   static auto* const real = next<ssize_t(int, const void*, size_t)>("write");
-  const ssize_t length = allowed(file, count);
+  const ssize_t length = allowed("write", file, count);
   return length < 0 ? -1 : real(file, bytes, static_cast<size_t>(length));
 }
 
