@@ -19,16 +19,20 @@ bool lies_in(const Path& path, const Path& directory) {
   return std::mismatch(directory.begin(), directory.end(), path.begin(), path.end()).first == directory.end();
 }
 
-// A link in a downloaded directory could make any file of this machine look like a weight. Hugging Face's cache is made
-// of links, though: <repository>/snapshots/<revision>/model.safetensors -> ../../blobs/<hash>.
-void check_link(const Path& path, const Path& directory) {
+// config.json, model.safetensors and the like may be links to anywhere: these names are ours. A shard's name comes from
+// inside a file, where it could make any file of this machine look like a weight: no link of it leads out of the
+// directory, but into Hugging Face's cache: <repository>/snapshots/<revision>/x.safetensors -> ../../blobs/<hash>
+// (which openat2's RESOLVE_BENEATH would refuse). Whatever a name stands for has to be a regular file.
+void check_shard(const Path& path, const Path& directory) {
   std::error_code error;
   const Path target = std::filesystem::weakly_canonical(path, error);
   const Path root = std::filesystem::weakly_canonical(directory, error);
-  if (error || lies_in(target, root)) return;
+  if (error || lies_in(target, root)) return;  // opening it tells the error
   const Path snapshots = root.parent_path();
-  if (snapshots.filename() == "snapshots" && lies_in(target, snapshots.parent_path() / "blobs")) return;
-  base::fail(Exit::data, fmt::format("{}: a link to {}, outside of the model's directory; copy the file there instead",
+  const Path blobs = std::filesystem::weakly_canonical(snapshots.parent_path() / "blobs", error);
+  if (!error && snapshots.filename() == "snapshots" && lies_in(target, blobs)) return;
+  base::fail(Exit::data, fmt::format("{}: a link to {}, outside of the model's directory; give the directory that the "
+                                     "shards lie in as the model, or copy them",
                                      path.string(), target.string()));
 }
 
@@ -53,17 +57,15 @@ void check_link(const Path& path, const Path& directory) {
 Checkpoint::Checkpoint(base::FileSystem& files, const Path& directory) : files_(files) {
   const Path single = directory / "model.safetensors", index_path = directory / "model.safetensors.index.json";
   if (files.exists(single)) {
-    check_link(single, directory);
     add_file(files, single, nullptr, "");
     return;
   }
   if (!files.exists(index_path)) fail_without_weights(files, directory);
-  check_link(index_path, directory);
   const ShardIndex index = parse_shard_index(base::read_all(files, index_path, index_limit), index_path.string());
   std::set<std::string> shards;
   for (const auto& [tensor, shard] : index) shards.insert(shard);
   for (const std::string& shard : shards) {
-    check_link(directory / shard, directory);
+    check_shard(directory / shard, directory);
     add_file(files, directory / shard, &index, shard);
   }
   for (const auto& [tensor, shard] : index)

@@ -2,6 +2,7 @@
 """From texts to results, seen from outside: every document has a row, and the numbers of all outputs agree."""
 import csv
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -46,6 +47,38 @@ class Scoring(ProgramTest):
                 self.assertIn('300', self.succeed('inspect', self.folder / file).stdout)
         self.assertIn('LlamaForCausalLM', self.succeed('inspect', MODEL).stdout)
         self.assertGreater(tokens.sum(), 0)
+
+    def test_hugging_faces_cache(self):
+        """snapshots/<revision>/ of nothing but links to ../../blobs/<hash>, found through a link itself."""
+        texts = self.write_jsonl('texts.jsonl', documents(20, seed=2))
+        expected = self.score(texts, name='plain').filename
+        cache = self.folder / 'models--a--b'
+        (cache / 'blobs').mkdir(parents=True)
+        (cache / 'snapshots' / '0123').mkdir(parents=True)
+        header = (MODEL / 'model.safetensors').read_bytes()
+        tensors = json.loads(header[8:8 + int.from_bytes(header[:8], 'little')])
+        tensors.pop('__metadata__', None)
+        shard = 'model-00001-of-00001.safetensors'
+        files = {'config.json': (MODEL / 'config.json').read_bytes(), 'tokenizer.json': (MODEL / 'tokenizer.json').read_bytes(),
+                 'model.safetensors.index.json': json.dumps({'weight_map': dict.fromkeys(tensors, shard)}).encode(),
+                 shard: header}
+        for name, content in files.items():
+            digest = hashlib.sha256(content).hexdigest()
+            (cache / 'blobs' / digest).write_bytes(content)
+            (cache / 'snapshots' / '0123' / name).symlink_to(f'../../blobs/{digest}')
+        model = self.folder / 'model'
+        model.symlink_to(cache / 'snapshots' / '0123')
+        self.succeed('score', '--model', model, '--corpus', texts, '--output', self.folder / 'run', '--dtype', 'f32', ranks=2)
+        with open(expected, 'rb') as plain:
+            self.assertEqual((self.folder / 'run' / 'results.h5').read_bytes(), plain.read())
+        for name in ('config.json', 'tokenizer.json'):
+            link = cache / 'snapshots' / '0123' / name
+            kept = link.rename(self.folder / 'kept')
+            link.symlink_to('/dev/zero')
+            self.refuse(66, f'{name}: it is not a regular file', 'score', '--model', model, '--corpus', texts, '--output',
+                        self.folder / 'other')
+            link.unlink()
+            kept.rename(link)
 
     def check_summary(self, results, scored):
         summary = json.loads((self.folder / 'run' / 'summary.json').read_text())

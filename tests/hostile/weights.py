@@ -239,12 +239,12 @@ def linked(model, folder):
     snapshot = cache / 'snapshots' / '1'
     shutil.copytree(model, snapshot)
     (cache / 'blobs').mkdir()
-    for shard in snapshot.glob('*.safetensors'):
-        shutil.move(shard, cache / 'blobs' / shard.name)
-        shard.symlink_to('../../blobs/' + shard.name)
+    for file in sorted(snapshot.iterdir()):
+        shutil.move(file, cache / 'blobs' / file.name)
+        file.symlink_to('../../blobs/' + file.name)
     yield "links of Hugging Face's cache", snapshot, 0, 'MistralForCausalLM'
     for name in ('config.json', 'model.safetensors.index.json'):
-        for kind, make in (('FIFO', os.mkfifo), ('directory', os.mkdir)):
+        for kind, make in (('FIFO', os.mkfifo), ('directory', os.mkdir), ('link to a device', lambda at: at.symlink_to('/dev/zero'))):
             target, shard = copy(f'{name} a {kind}')
             (target / name).unlink()
             make(target / name)

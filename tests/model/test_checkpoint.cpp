@@ -116,13 +116,24 @@ BOOST_AUTO_TEST_CASE(shards_agree_with_the_index) {
   check(good, Exit::data, "which the index places in 1.safetensors");
 }
 
-BOOST_AUTO_TEST_CASE(links_out_of_the_directory_are_refused) {
+BOOST_AUTO_TEST_CASE(links_of_fixed_names_are_followed) {
+  const Scratch elsewhere, scratch;
+  elsewhere.write("secret.safetensors", shard("a"));
+  elsewhere.write("index", index_of(R"("a": "1.safetensors")"));
+  std::filesystem::create_symlink(elsewhere.path() / "secret.safetensors", scratch.path() / "model.safetensors");
+  check_open(scratch, Exit::ok, "");
+  std::filesystem::remove(scratch.path() / "model.safetensors");
+  std::filesystem::create_symlink("/dev/zero", scratch.path() / "model.safetensors");
+  check_open(scratch, Exit::no_input, "not a regular file");
+  std::filesystem::remove(scratch.path() / "model.safetensors");
+  std::filesystem::create_symlink(elsewhere.path() / "index", scratch.path() / "model.safetensors.index.json");
+  scratch.write("1.safetensors", shard("a"));
+  check_open(scratch, Exit::ok, "");
+}
+
+BOOST_AUTO_TEST_CASE(links_of_shards_out_of_the_directory_are_refused) {
   const Scratch outside, scratch;
   outside.write("secret.safetensors", shard("a"));
-  std::filesystem::create_symlink(outside.path() / "secret.safetensors", scratch.path() / "model.safetensors");
-  check_open(scratch, Exit::data, "outside of the model's directory");
-  std::filesystem::remove(scratch.path() / "model.safetensors");
-
   std::filesystem::create_symlink(outside.path() / "secret.safetensors", scratch.path() / "1.safetensors");
   scratch.write("model.safetensors.index.json", index_of(R"("a": "1.safetensors")"));
   check_open(scratch, Exit::data, "outside of the model's directory");
@@ -131,6 +142,9 @@ BOOST_AUTO_TEST_CASE(links_out_of_the_directory_are_refused) {
   scratch.write("real.safetensors", shard("a"));
   std::filesystem::create_symlink("real.safetensors", scratch.path() / "1.safetensors");
   check_open(scratch, Exit::ok, "");
+  std::filesystem::remove(scratch.path() / "1.safetensors");
+  std::filesystem::create_directory(scratch.path() / "1.safetensors");
+  check_open(scratch, Exit::no_input, "not a regular file");
 }
 
 BOOST_AUTO_TEST_CASE(hugging_faces_cache_is_read) {
@@ -140,14 +154,20 @@ BOOST_AUTO_TEST_CASE(hugging_faces_cache_is_read) {
   std::filesystem::create_directories(scratch.path() / "models--a--b/blobs");
   scratch.write("models--a--b/blobs/feed", shard("a"));
   scratch.write("models--a--b/beef", shard("a"));
-  std::filesystem::create_symlink("../../blobs/feed", snapshot / "model.safetensors");
+  const base::Path link = snapshot / "model-00001-of-00001.safetensors";
+  scratch.write("models--a--b/blobs/cafe", index_of(R"("a": "model-00001-of-00001.safetensors")"));
+  std::filesystem::create_symlink("../../blobs/cafe", snapshot / "model.safetensors.index.json");
+  std::filesystem::create_symlink("../../blobs/feed", link);
   Checkpoint weights(base::real_files(), snapshot);
   BOOST_CHECK_EQUAL(weights.tensors().size(), 1);
   char bytes[4];
   weights.read(*weights.find("a"), 0, std::as_writable_bytes(std::span(bytes)));
   BOOST_CHECK_EQUAL(std::string_view(bytes, 4), "xxxx");
-  std::filesystem::remove(snapshot / "model.safetensors");
-  std::filesystem::create_symlink("../../beef", snapshot / "model.safetensors");
+  std::filesystem::rename(scratch.path() / "models--a--b/blobs", scratch.path() / "elsewhere");
+  std::filesystem::create_directory_symlink("../elsewhere", scratch.path() / "models--a--b/blobs");
+  BOOST_CHECK_EQUAL(Checkpoint(base::real_files(), snapshot).tensors().size(), 1);
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink("../../beef", link);
   check_refusal([&] { Checkpoint(base::real_files(), snapshot); }, Exit::data, "outside");
 }
 
