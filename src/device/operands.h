@@ -18,7 +18,8 @@ inline void expect_copy(const Tensor& from, const Tensor& to) {
 
 inline void expect_matmul(const Tensor& x, const Weight& weight, bool accumulate, const Tensor& out) {
   expect(x.columns == weight.inputs() && out.columns == weight.outputs() && x.rows == out.rows, "matmul's shapes");
-  expect(x.dtype == weight.dtype() && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
+  const bool quantised = weight.dtype() == DType::i8 && (x.dtype == DType::f32 || x.dtype == DType::bf16);
+  expect((x.dtype == weight.dtype() || quantised) && (out.dtype == DType::f32 || (out.dtype == DType::bf16 && !accumulate)),
          "matmul's types");
 }
 

@@ -250,6 +250,8 @@ std::string_view stored_name(tensor::DType dtype) {
       return "I32";
     case tensor::DType::u8:
       return "U8";
+    case tensor::DType::i8:
+      return "I8";
   }
   return "?";
 }

@@ -12,18 +12,23 @@ namespace {
 
 constexpr std::int64_t alignment = 64;
 
-std::int64_t aligned(std::int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
 
 }  // namespace
 
-Buffer::Buffer(void* data, std::int64_t bytes, Release release) : data_(data), bytes_(bytes), release_(std::move(release)) {}
+Buffer::Buffer(void* data, std::int64_t bytes, Release release)
+    : data_(data), bytes_(bytes), release_(std::move(release)) {}
 
 Buffer::~Buffer() {
   if (data_) release_(data_, bytes_);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)), release_(std::move(other.release_)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      release_(std::move(other.release_)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);
@@ -51,6 +56,20 @@ Tensor Arena::take(DType dtype, std::int64_t rows, std::int64_t columns) {
   void* data = static_cast<char*>(buffer_.data()) + used_;
   used_ += bytes;
   return matrix(data, dtype, rows, columns);
+}
+
+std::int64_t Arena::bytes_of_quantised(std::int64_t rows, std::int64_t columns, std::int64_t pieces) {
+  return bytes_of(DType::i8, rows, columns) +
+         bytes_of(DType::i8, rows, pieces * static_cast<std::int64_t>(sizeof(QuantisedPiece)));
+}
+
+Tensor Arena::take_quantised(std::int64_t rows, std::span<const std::int64_t> cuts) {
+  const auto pieces = static_cast<std::int64_t>(cuts.size()) - 1;
+  Tensor numbers = take(DType::i8, rows, cuts.back());
+  numbers.pieces =
+      take(DType::i8, rows, pieces * static_cast<std::int64_t>(sizeof(QuantisedPiece))).as<QuantisedPiece>();
+  numbers.cuts = cuts;
+  return numbers;
 }
 
 }  // namespace thresher::tensor

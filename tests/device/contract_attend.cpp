@@ -52,8 +52,8 @@ void check_case(Device& device, const Case& c) {
         row[static_cast<std::size_t>(d)] +=
             weights[static_cast<std::size_t>(j - low)] / total * fused.at(j, q_width + kv_width + kv * c.size + d);
   };
-  // With bf16 the weights too are rounded to 8 bits before they meet the values. For an output of bf16 numbers of f32 may
-  // be split into two of 8 bits each.
+  // With bf16 the weights too are rounded to 8 bits before they meet the values. For an output of bf16 numbers of f32
+  // may be split into two of 8 bits each.
   const double absolute = c.dtype == DType::bf16 ? 1.2e-2 : c.out == DType::bf16 ? 1e-4 : 1e-5;
   compare(
       out.read(), absolute, relative_error(c.out),
@@ -73,13 +73,13 @@ void check_attend(Device& device) {
 }
 
 void check_attend_of(Device& device, DType dtype, DType out) {
-    for (const std::int64_t size : {2, 4, 8, 12, 16, 22, 24, 48, 64, 72, 90, 128, 254, 256})
-      check_case(device, {{1, 7, 33, 70}, 4, 2, size, 0, dtype, out});
-    for (const std::int64_t length : {1, 17, 63, 64, 65, 255}) check_case(device, {{length}, 2, 2, 48, 0, dtype, out});
-    check_case(device, {{200, 3, 130}, 6, 1, 16, 0, dtype, out});
-    check_case(device, {{5, 70}, 70, 1, 8, 0, dtype, out});
-    check_case(device, {{33, 40}, 10, 2, 256, 0, dtype, out});
-    for (const std::int64_t window : {1, 5, 64, 100}) check_case(device, {{300, 20, 65}, 4, 2, 32, window, dtype, out});
+  for (const std::int64_t size : {2, 4, 8, 12, 16, 22, 24, 48, 64, 72, 90, 128, 254, 256})
+    check_case(device, {{1, 7, 33, 70}, 4, 2, size, 0, dtype, out});
+  for (const std::int64_t length : {1, 17, 63, 64, 65, 255}) check_case(device, {{length}, 2, 2, 48, 0, dtype, out});
+  check_case(device, {{200, 3, 130}, 6, 1, 16, 0, dtype, out});
+  check_case(device, {{5, 70}, 70, 1, 8, 0, dtype, out});
+  check_case(device, {{33, 40}, 10, 2, 256, 0, dtype, out});
+  for (const std::int64_t window : {1, 5, 64, 100}) check_case(device, {{300, 20, 65}, 4, 2, 32, window, dtype, out});
 }
 
 }  // namespace thresher::device::contract

@@ -40,10 +40,11 @@ Outcome run(Device& device, DType dtype, const Weights& w,
     longest = std::max(longest, length);
   }
   const auto tokens = static_cast<std::int64_t>(starts.back());
+  const DType rows_in = dtype == DType::i8 ? DType::bf16 : dtype;
   Grid x(device, DType::f32, tokens, w.width), gain(device, DType::f32, 1, w.width),
-      normed(device, dtype, tokens, w.width);
-  Grid inner(device, dtype, tokens, 2 * w.inner), gated(device, dtype, tokens, w.inner),
-      mixed(device, dtype, tokens, w.width);
+      normed(device, rows_in, tokens, w.width);
+  Grid inner(device, rows_in, tokens, 2 * w.inner), gated(device, rows_in, tokens, w.inner),
+      mixed(device, rows_in, tokens, w.width);
   Grid start(device, DType::i32, 1, static_cast<std::int64_t>(starts.size())), targets(device, DType::i32, 1, tokens);
   Grid logprob(device, DType::f32, 1, tokens), rank(device, DType::i32, 1, tokens),
       entropy(device, DType::f32, 1, tokens);
@@ -56,7 +57,7 @@ Outcome run(Device& device, DType dtype, const Weights& w,
   const auto up = device.pack(tensor::matrix(const_cast<float*>(w.up.data()), DType::f32, 2 * w.inner, w.width), dtype);
   const auto down = device.pack(tensor::matrix(const_cast<float*>(w.down.data()), DType::f32, w.width, w.inner), dtype);
   const auto head =
-      device.pack(tensor::matrix(const_cast<float*>(w.head.data()), DType::f32, w.vocabulary, w.width), dtype);
+      device.pack(tensor::matrix(const_cast<float*>(w.head.data()), DType::f32, w.vocabulary, w.width), rows_in);
   device.reserve(tokens, tokens, 0);
   device.norm(x.view(), {}, gain.view(), 1e-5f, normed.view());
   device.attend(normed.view(), normed.view(), normed.view(),
@@ -121,7 +122,9 @@ std::vector<std::string> changed_bits(Device& one, Device& other, DType dtype) {
 }
 
 void check_same_bits(Device& one, Device& other) {
-  for (const DType dtype : {DType::f32, DType::bf16})
+  std::vector<DType> types{DType::f32, DType::bf16};
+  if (one.quantises()) types.push_back(DType::i8);
+  for (const DType dtype : types)
     for (const std::string& change : changed_bits(one, other, dtype))
       BOOST_ERROR(tensor::name_of(dtype) << " has other bits: " << change);
 }

@@ -16,6 +16,17 @@ struct Case {
   bool bias, accumulate;
 };
 
+std::vector<DType> types_of(const Device& device) {
+  std::vector<DType> types{DType::f32, DType::bf16};
+  if (device.quantises()) types.push_back(DType::i8);
+  return types;
+}
+
+// Of rows that a weight of this dtype may be multiplied with.
+DType rows_for(DType weight) {
+  return weight == DType::i8 ? DType::f32 : weight;
+}
+
 Cuts even_cuts(std::int64_t inputs) {
   Cuts cuts;
   for (std::int64_t i = 0; i <= 8; ++i) cuts.push_back(inputs * i / 8);
@@ -29,7 +40,7 @@ class Parts {
       : device_(device),
         case_(c),
         matrix_(random_matrix(5, c.outputs * c.cuts.back(), 0.3f)),
-        x_(device, c.dtype, c.rows, c.cuts.back()),
+        x_(device, rows_for(c.dtype), c.rows, c.cuts.back()),
         bias_(device, DType::f32, 1, c.outputs),
         before_(device, c.out, c.rows, c.outputs) {
     x_.random(6);
@@ -107,7 +118,7 @@ void check_pieces(Device& device) {
                        {0, 700, 702, 900, 901, 901, 901, 1700, 1723},
                        {0, 0, 0, 0, 0, 0, 0, 0, 33},
                        {0, 96, 192, 224, 256, 288, 384, 480, 520}};
-  for (const DType dtype : {DType::f32, DType::bf16})
+  for (const DType dtype : types_of(device))
     for (const Cuts& cuts : sets)
       for (const std::int64_t outputs : {1, 64, 300})
         for (const std::int64_t rows : {1, 7, 130}) {
@@ -121,15 +132,15 @@ void check_pieces(Device& device) {
 // Columns of one weight, or of several that hold some of them.
 void check_columns(Device& device) {
   const std::vector<Cuts> splits{{0, 1, 17, 63, 300}, {0, 64, 128, 192, 256, 300}, {0, 0, 299, 300}, {0, 37, 150, 300}};
-  for (const DType dtype : {DType::f32, DType::bf16})
+  for (const DType dtype : types_of(device))
     for (const std::int64_t inputs : {7, 172, 520, 2048})
       for (const std::int64_t rows : {1, 160})
         for (const bool pieces : {false, true}) {
           std::vector<float> matrix = random_matrix(3, 300 * inputs, 0.2f);
           const Tensor whole = tensor::matrix(matrix.data(), DType::f32, 300, inputs);
           const Cuts cuts = pieces ? even_cuts(inputs) : Cuts{};
-          for (const DType type : {DType::f32, dtype}) {
-            Plain x(device, dtype, rows, inputs), out(device, type, rows, 300);
+          for (const DType type : {DType::f32, dtype == DType::f32 ? dtype : DType::bf16}) {
+            Plain x(device, rows_for(dtype), rows, inputs), out(device, type, rows, 300);
             x.random(4);
             device.matmul(x.view(), *device.pack(whole, dtype, cuts), {}, false, out.view());
             out.read();

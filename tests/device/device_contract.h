@@ -14,6 +14,7 @@ void check_norm(Device& device);
 void check_rope(Device& device);
 void check_gate(Device& device);
 void check_matmul(Device& device);
+void check_int8(Device& device);
 void check_attend(Device& device);
 void check_attend_of(Device& device, DType dtype, DType out);  // of inputs and output
 void check_score(Device& device);

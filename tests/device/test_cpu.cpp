@@ -35,6 +35,10 @@ BOOST_AUTO_TEST_CASE(gate) {
 BOOST_AUTO_TEST_CASE(matmul) {
   contract::check_matmul(*two);
 }
+BOOST_AUTO_TEST_CASE(int8) {
+  contract::check_int8(*one);
+  contract::check_int8(*two);
+}
 BOOST_AUTO_TEST_CASE(attend) {
   contract::check_attend(*two);
 }
@@ -87,7 +91,7 @@ BOOST_AUTO_TEST_CASE(works_from_another_thread) {
 
 // No comparison of two rates: the machine may be busy with other things during one of them.
 BOOST_AUTO_TEST_CASE(peak) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
     const double flops = one->measure_peak(dtype, 0.02);
     BOOST_TEST(flops > 1e8);
     BOOST_TEST(flops < 1e13);

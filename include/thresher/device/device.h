@@ -149,6 +149,8 @@ class Device {
   virtual std::string kind() const = 0;  // "cpu", "cuda"
   virtual std::string isa() const = 0;   // what decides the bits besides the dtype: "avx512_bf16", "sm_90"
   virtual int threads() const = 0;
+  // Whether it takes i8 in `pack`, and so in what its products take and what comes before them.
+  virtual bool quantises() const { return false; }
 
   // Whether the host may read and write what `allocate` gives. Where not, `upload` and `download` are the only way, and
   // steps may return before their work is done.
@@ -186,7 +188,7 @@ class Device {
   virtual void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) = 0;
 
   // A weight from a host matrix [outputs, inputs] in f32, bf16 or f16, to be multiplied with activations of `dtype`
-  // (f32 or bf16); either extent may be 0. The host matrix may be freed afterwards. `cuts` are boundaries {0, ...,
+  // (f32, bf16 or, where quantises(), i8); either extent may be 0. The host matrix may be freed afterwards. `cuts` are boundaries {0, ...,
   // inputs} of 1, 2, 4 or 8 pieces of the inputs, uneven and empty ones allowed; without them there is one piece.
   // A device that computes in the host's memory takes both residences alike.
   virtual std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
@@ -212,7 +214,8 @@ class Device {
   virtual void embed(const Tensor& ids, const Tensor& table, std::int64_t first_id, const Tensor& out) = 0;
 
   // RMSNorm: out[r] = x[s] / sqrt(mean(x[s]^2) + epsilon) * gain, s = rows[r], or r where `rows` (i32, 1 x out.rows) is
-  // empty. x f32, gain f32 1 x width, out f32 or bf16. (Zhang and Sennrich 2019, arXiv 1910.07467.)
+  // empty. x f32, gain f32 1 x width, out f32, bf16 or i8, quantised from f32 in out.cuts. (Zhang and Sennrich 2019,
+  // arXiv 1910.07467.)
   virtual void norm(const Tensor& x, const Tensor& rows, const Tensor& gain, float epsilon, const Tensor& out) = 0;
 
   // out = x W^T (+ bias) (+ out, when accumulating). x as the weight was packed for, bias f32 1 x outputs or empty,
@@ -220,6 +223,9 @@ class Device {
   // weight has. A weight in pieces: each piece's product in f32 (+0 for an empty one), then their sums by neighbours,
   // ((0+1)+(2+3))+((4+5)+(6+7)), then (sum + bias) + out. So weights of one piece each, or of two, or of four, whose
   // f32 products are summed in the rest of this tree and then given to `add`, have the bits of one weight of eight.
+  // A weight in i8, w ~ scale of output and piece * byte, takes x in i8 with its cuts, or f32 or bf16, which it
+  // quantises in them first. A piece's product is the exact sum of products of bytes, in f32 times the row's scale, and
+  // its outliers times the weight's bytes in rising columns, all that times the output's scale.
   virtual void matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate,
                       const Tensor& out) = 0;
 
@@ -237,7 +243,8 @@ class Device {
   virtual void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
                       const AttendOptions& options, const Tensor& out) = 0;
 
-  // out[r, c] = activation(x[r, c]) * x[r, c + width], x [tokens, 2 width].
+  // out[r, c] = activation(x[r, c]) * x[r, c + width], x [tokens, 2 width] f32 or bf16, out also i8, quantised from f32
+  // in out.cuts.
   virtual void gate(const Tensor& x, Activation activation, const Tensor& out) = 0;
 
   // The streamed head, in two steps, for vocabularies that may be split over ranks. hidden as the head was packed for;

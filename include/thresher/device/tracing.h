@@ -43,6 +43,7 @@ class TracingDevice : public Device {
   std::string kind() const override { return inner_.kind(); }
   std::string isa() const override { return inner_.isa(); }
   int threads() const override { return inner_.threads(); }
+  bool quantises() const override { return inner_.quantises(); }
   bool host_memory() const override { return inner_.host_memory(); }
   void* queue() override { return inner_.queue(); }
   std::unique_ptr<Lane> make_lane() override { return inner_.make_lane(); }

@@ -39,9 +39,12 @@ class Arena {
 
   // Throws base::Error (internal) when the arena is too small: it is sized once, from the same shapes.
   Tensor take(DType dtype, std::int64_t rows, std::int64_t columns);
+  // Activations in i8, see quantised.h. `cuts` outlive them.
+  Tensor take_quantised(std::int64_t rows, std::span<const std::int64_t> cuts);
   void reset() { used_ = 0; }
   // Bytes that `take` uses for such a tensor.
   static std::int64_t bytes_of(DType dtype, std::int64_t rows, std::int64_t columns);
+  static std::int64_t bytes_of_quantised(std::int64_t rows, std::int64_t columns, std::int64_t pieces);
 
   // Takes come back like a stack: what was taken after `mark` is free again after `release(mark)`.
   std::int64_t mark() const { return used_; }

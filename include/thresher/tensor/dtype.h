@@ -6,7 +6,8 @@
 
 namespace thresher::tensor {
 
-enum class DType : std::uint8_t { f32, bf16, f16, i32, u8 };
+// i8 is of quantised numbers: see quantised.h for activations, the device for weights.
+enum class DType : std::uint8_t { f32, bf16, f16, i32, u8, i8 };
 
 // Bytes of one element.
 constexpr std::int64_t size_of(DType dtype) {
@@ -18,6 +19,7 @@ constexpr std::int64_t size_of(DType dtype) {
     case DType::f16:
       return 2;
     case DType::u8:
+    case DType::i8:
       return 1;
   }
   return 0;
@@ -35,6 +37,8 @@ constexpr std::string_view name_of(DType dtype) {
       return "i32";
     case DType::u8:
       return "u8";
+    case DType::i8:
+      return "int8";
   }
   return "?";
 }

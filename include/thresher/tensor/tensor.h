@@ -1,9 +1,12 @@
-// A view of a matrix in a device's memory. Everything a transformer step touches is one: a vector is a matrix of one row.
+// A view of a matrix in a device's memory. Everything a transformer step touches is one: a vector is a matrix of one
+// row.
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "thresher/tensor/dtype.h"
+#include "thresher/tensor/quantised.h"
 
 namespace thresher::tensor {
 
@@ -15,6 +18,10 @@ struct Tensor {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t stride = 0;
+  // Of activations in i8 only: the pieces of row 0, then those of row 1, ..., in the device's memory, and boundaries
+  // {0, ..., columns} of a row's pieces, which outlive the view.
+  QuantisedPiece* pieces = nullptr;
+  std::span<const std::int64_t> cuts = {};
 
   explicit operator bool() const { return data != nullptr; }
   std::int64_t elements() const { return rows * columns; }
@@ -33,9 +40,10 @@ struct Tensor {
     Tensor view = *this;
     view.data = static_cast<char*>(data) + first * stride * size_of(dtype);
     view.rows = count;
+    if (pieces) view.pieces = pieces + first * (static_cast<std::int64_t>(cuts.size()) - 1);
     return view;
   }
-  // `count` columns from column `first` on, of every row.
+  // `count` columns from column `first` on, of every row. Not of quantised activations.
   Tensor columns_from(std::int64_t first, std::int64_t count) const {
     Tensor view = *this;
     view.data = static_cast<char*>(data) + first * size_of(dtype);
@@ -48,6 +56,8 @@ struct Tensor {
 inline Tensor matrix(void* data, DType dtype, std::int64_t rows, std::int64_t columns) {
   return {data, dtype, rows, columns, columns};
 }
-inline Tensor row_vector(void* data, DType dtype, std::int64_t columns) { return {data, dtype, 1, columns, columns}; }
+inline Tensor row_vector(void* data, DType dtype, std::int64_t columns) {
+  return {data, dtype, 1, columns, columns};
+}
 
 }  // namespace thresher::tensor

@@ -53,6 +53,7 @@ CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
       kernels_(kernels_for(isa)),
       products_(kernels_, crew_),
       cut_products_(kernels_, products_, crew_),
+      int8_products_(kernels_, crew_),
       score_(kernels_, products_, crew_) {}
 
 std::string CpuDevice::isa() const {
@@ -88,6 +89,7 @@ void CpuDevice::reserve(std::int64_t rows, std::int64_t, std::int64_t) {
 std::unique_ptr<Weight> CpuDevice::pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
                                         Residence) {
   claim_threads();
+  if (dtype == DType::i8) return std::make_unique<Int8Weight>(matrix, cuts, crew_);
   if (!cuts.empty() || matrix.rows == 0 || matrix.columns == 0) return cut_products_.pack(matrix, dtype, cuts);
   return products_.pack(matrix, dtype, vocabulary_tile);
 }
@@ -107,6 +109,13 @@ void CpuDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, fl
   expect(x.dtype == DType::f32 && gain.dtype == DType::f32 && gain.columns == out.columns && x.columns == out.columns,
          "norm");
   claim_threads();
+  if (out.dtype == DType::i8) {
+    const QuantisedRows to = quantised_rows(out);
+    return parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 6, [&](auto first, auto last) {
+      kernels_.norm_quantised(rows_of(x), rows.as<const std::int32_t>(), gain.as<const float>(), epsilon, to, first,
+                              last);
+    });
+  }
   parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 8, [&](std::int64_t first, std::int64_t last) {
     kernels_.norm(rows_of(x), rows.as<const std::int32_t>(), gain.as<const float>(), epsilon, rows_of(out), first,
                   last);
@@ -137,6 +146,9 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
   expect_matmul(x, weight, accumulate, out);
   if (out.elements() == 0) return;
   claim_threads();
+  if (weight.dtype() == DType::i8)
+    return int8_products_.run(x, static_cast<const Int8Weight&>(weight),
+                              {.bias = bias, .accumulate = accumulate, .out = out});
   if (const auto* cut = dynamic_cast<const CutWeight*>(&weight))
     return cut_products_.run(x, *cut, {.bias = bias, .accumulate = accumulate, .out = out});
   const auto& packed = static_cast<const PackedWeight&>(weight);
@@ -264,6 +276,17 @@ void CpuDevice::gate(const Tensor& x, Activation activation, const Tensor& out) 
   expect(x.columns == 2 * out.columns && x.rows == out.rows, "gate");
   claim_threads();
   const Gate kind = gate_of(activation);
+  if (out.dtype == DType::i8) {
+    const QuantisedRows to = quantised_rows(out);
+    const std::int64_t row = (out.columns + 15) / 16 * 16, blocks = std::min<std::int64_t>(out.rows, 8 * threads());
+    grow(gated_, row * 4);
+    return parallel_tasks(crew_, blocks, static_cast<double>(out.rows * out.columns) / 3 / static_cast<double>(blocks),
+                          [&](std::int64_t block, int thread) {
+                            kernels_.gate_quantised(rows_of(x), kind, to,
+                                                    static_cast<float*>(gated_.data()) + thread * row,
+                                                    out.rows * block / blocks, out.rows * (block + 1) / blocks);
+                          });
+  }
   parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
     kernels_.gate(rows_of(x), kind, rows_of(out), first, last);
   });
@@ -303,7 +326,9 @@ void CpuDevice::score(const Tensor& hidden, const Weight& head, const ScoreQuest
 
 double CpuDevice::measure_peak(DType dtype, double seconds) {
   claim_threads();
-  const auto burn = dtype == DType::bf16 ? kernels_.burn_bf16 : kernels_.burn_f32;
+  const auto burn = dtype == DType::i8     ? kernels_.burn_int8
+                    : dtype == DType::bf16 ? kernels_.burn_bf16
+                                           : kernels_.burn_f32;
   const auto seconds_now = [] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   };

@@ -6,6 +6,7 @@
 
 #include "device/cpu/crew.h"
 #include "device/cpu/cut_product.h"
+#include "device/cpu/int8_product.h"
 #include "device/cpu/kernels.h"
 #include "device/cpu/product.h"
 #include "device/cpu/score.h"
@@ -20,6 +21,8 @@ class CpuDevice : public Device {
   std::string kind() const override { return "cpu"; }
   std::string isa() const override;
   int threads() const override { return crew_.threads(); }
+
+  bool quantises() const override { return true; }
 
   Buffer allocate(std::int64_t bytes) override;
   void upload(const Tensor& host, const Tensor& device) override;
@@ -64,10 +67,12 @@ class CpuDevice : public Device {
   const Kernels& kernels_;
   Products products_;
   CutProducts cut_products_;
+  Int8Products int8_products_;
   Score score_;
   ScoreTime score_time_;
   Buffer staged_x_, staged_out_;  // one slice per thread: rows that oneDNN cannot take where they lie
   Buffer dense_hidden_;           // of the head, where its rows cannot be taken where they lie
+  Buffer gated_;                  // one row per thread, where a gate's output is quantised
   std::vector<AttendTask> tasks_;
   std::vector<Lane> lanes_;
 };

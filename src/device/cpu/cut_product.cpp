@@ -20,16 +20,6 @@ constexpr std::int64_t short_rows = 24, short_columns = piece_columns, long_colu
 // Partial sums alive at once in the tree of eight pieces, walked depth first.
 constexpr std::int64_t live_sums = 4;
 
-void check_cuts(std::span<const std::int64_t> cuts, std::int64_t inputs) {
-  const std::size_t pieces = cuts.size() - 1;
-  if (cuts.size() < 2 || pieces > 8 || !std::has_single_bit(pieces) || cuts.front() != 0 || cuts.back() != inputs ||
-      !std::is_sorted(cuts.begin(), cuts.end()))
-    base::fail(base::Exit::internal,
-               fmt::format("a weight of {} inputs is cut into 1, 2, 4 or 8 pieces by rising boundaries from 0 to {}; "
-                           "{} were given",
-                           inputs, inputs, cuts.size()));
-}
-
 // [outputs, inputs] of f32 words or of words of two bf16 as slabs of [words][piece_columns].
 Buffer slabs_of(const Tensor& matrix) {
   const std::int64_t numbers = matrix.dtype == DType::bf16 ? 2 : 1, depth = (matrix.columns + numbers - 1) / numbers;
@@ -49,6 +39,16 @@ Buffer slabs_of(const Tensor& matrix) {
 }
 
 }  // namespace
+
+void check_cuts(std::span<const std::int64_t> cuts, std::int64_t inputs) {
+  const std::size_t pieces = cuts.size() - 1;
+  if (cuts.size() < 2 || pieces > 8 || !std::has_single_bit(pieces) || cuts.front() != 0 || cuts.back() != inputs ||
+      !std::is_sorted(cuts.begin(), cuts.end()))
+    base::fail(base::Exit::internal,
+               fmt::format("a weight of {} inputs is cut into 1, 2, 4 or 8 pieces by rising boundaries from 0 to {}; "
+                           "{} were given",
+                           inputs, inputs, cuts.size()));
+}
 
 CutWeight::CutWeight(std::int64_t outputs, std::int64_t inputs, DType dtype, std::vector<Piece> pieces)
     : outputs_(outputs),

@@ -12,6 +12,9 @@
 
 namespace thresher::device::cpu {
 
+// Boundaries of 1, 2, 4 or 8 pieces, or throws base::Error (internal).
+void check_cuts(std::span<const std::int64_t> cuts, std::int64_t inputs);
+
 // Also what stands for a matrix without any rows or columns.
 class CutWeight : public Weight {
  public:

@@ -15,6 +15,12 @@ bool has_f16c() {
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1) != 0;
 }
 
+// What this machine has and ONEDNN_MAX_CPU_ISA allows.
+bool allowed(dnnl::cpu_isa isa) {
+  const auto all = static_cast<unsigned>(dnnl::get_effective_cpu_isa()), wanted = static_cast<unsigned>(isa);
+  return (all & wanted) == wanted;
+}
+
 }  // namespace
 
 std::string name_of(Isa isa) {
@@ -36,14 +42,10 @@ Isa best_isa() {
         base::Exit::unavailable,
         "the CPU device needs a processor with AVX2, FMA and F16C; this one lacks them (Intel since Haswell, 2013; "
         "AMD since Excavator, 2015)");
-  const dnnl::cpu_isa allowed = dnnl::get_effective_cpu_isa();
-  const auto at_least = [allowed](dnnl::cpu_isa isa) {
-    return (static_cast<unsigned>(allowed) & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
-  };
   const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (!wide || !at_least(dnnl::cpu_isa::avx512_core)) return Isa::avx2;
-  if (!at_least(dnnl::cpu_isa::avx512_core_bf16)) return Isa::avx512;
+  if (!wide || !allowed(dnnl::cpu_isa::avx512_core)) return Isa::avx2;
+  if (!allowed(dnnl::cpu_isa::avx512_core_bf16)) return Isa::avx512;
   return Isa::avx512_bf16;
 }
 
@@ -52,7 +54,7 @@ const Kernels& kernels_for(Isa isa) {
     case Isa::avx2:
       return kernels_avx2();
     case Isa::avx512:
-      return kernels_avx512();
+      return allowed(dnnl::cpu_isa::avx512_core_vnni) ? kernels_avx512_vnni() : kernels_avx512();
     case Isa::avx512_bf16:
       return kernels_avx512_bf16();
   }

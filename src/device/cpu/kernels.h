@@ -7,7 +7,11 @@
 
 #include <cstdint>
 
+#include "thresher/tensor/quantised.h"
+
 namespace thresher::device::cpu {
+
+using tensor::QuantisedPiece;
 
 enum class Isa : std::uint8_t { avx2, avx512, avx512_bf16 };
 
@@ -19,6 +23,15 @@ struct Rows {
   std::int64_t stride;
   std::int64_t columns;
   bool bf16;
+};
+
+// Rows of quantised numbers, see tensor/quantised.h. Piece p of row r is pieces[r * count + p].
+struct QuantisedRows {
+  std::uint8_t* numbers;
+  std::int64_t stride;
+  QuantisedPiece* pieces;
+  const std::int64_t* cuts;  // count + 1 of them
+  std::int64_t count;
 };
 
 struct EmbedArgs {
@@ -121,6 +134,29 @@ struct PieceArgs {
   std::int64_t stride;  // of out and the sums
 };
 
+constexpr std::int64_t slab_columns = 64;  // of an int8 weight's slab
+
+// A piece of an int8 weight: the number at (output n, input first + k) is scales[n] times a signed byte.
+struct Int8Piece {
+  std::int64_t first, inputs;
+  // Slabs of [words of the inputs][slab_columns]: a word holds an output's bytes of four neighbouring inputs. What is
+  // not there is zeros.
+  const std::uint32_t* slabs;
+  const float* scales;       // per output, to a whole number of slabs, as are the sums
+  const std::int32_t* sums;  // of an output's bytes, times 128
+};
+
+// Products of some rows with some columns of an int8 weight: out = (sum of the pieces' products + bias) (+ out).
+struct Int8Args {
+  QuantisedRows x;  // in the weight's pieces
+  const Int8Piece* pieces;
+  std::int64_t row, rows;
+  std::int64_t column, columns;  // the first is a multiple of slab_columns
+  const float* bias;             // or nullptr
+  bool accumulate;
+  Rows out;
+};
+
 struct Kernels {
   Isa isa;
   void (*convert)(const Rows& from, const Rows& to, std::int64_t first, std::int64_t last);
@@ -138,13 +174,24 @@ struct Kernels {
   void (*piece)(const PieceArgs& args);
   void (*attend)(const AttendArgs& args, const AttendTask& task, Scratch& scratch);
   void (*score)(const TileArgs& args);
-  // Runs multiply-adds on registers, returns FLOP done.
+  void (*quantise)(const Rows& x, const QuantisedRows& out, std::int64_t first, std::int64_t last);
+  // norm, then quantise, without the numbers between the two in memory.
+  void (*norm_quantised)(const Rows& x, const std::int32_t* rows, const float* gain, float epsilon,
+                         const QuantisedRows& out, std::int64_t first, std::int64_t last);
+  // gate, then quantise; `row` has room for one row.
+  void (*gate_quantised)(const Rows& x, Gate activation, const QuantisedRows& out, float* row, std::int64_t first,
+                         std::int64_t last);
+  void (*multiply_int8)(const Int8Args& args);
+  // Runs multiply-adds on registers, returns FLOP (or integer operations) done.
   double (*burn_f32)(std::int64_t rounds);
   double (*burn_bf16)(std::int64_t rounds);
+  double (*burn_int8)(std::int64_t rounds);
 };
 
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
+// Those of kernels_avx512, same bits, with products of bytes by VNNI.
+const Kernels& kernels_avx512_vnni();
 const Kernels& kernels_avx512_bf16();
 
 }  // namespace thresher::device::cpu

@@ -13,20 +13,38 @@ using Bf16 = std::uint16_t;
 #include "device/cpu/simd_avx512.h"
 #include "device/cpu/kernels/math.h"
 #include "device/cpu/kernels/rows.h"
+#include "device/cpu/kernels/quantise.h"
 #include "device/cpu/kernels/product.h"
 #include "device/cpu/kernels/word_bf16.h"
 #include "device/cpu/kernels/piece.h"
 #include "device/cpu/kernels/attend.h"
 #include "device/cpu/kernels/score.h"
 #include "device/cpu/kernels/burn.h"
+#include "device/cpu/kernels/dot_vnni.h"
+#include "device/cpu/kernels/int8.h"
 // clang-format on
 
 }  // namespace
 
 const Kernels& kernels_avx512_bf16() {
-  static const Kernels table{
-      Isa::avx512_bf16, convert,          embed, norm,          rope,          gate, finish, multiply,
-      piece<WordBf16>,  attend<WordBf16>, score, burn<WordF32>, burn<WordBf16>};
+  static const Kernels table{.isa = Isa::avx512_bf16,
+                             .convert = convert,
+                             .embed = embed,
+                             .norm = norm,
+                             .rope = rope,
+                             .gate = gate,
+                             .finish = finish,
+                             .multiply = multiply,
+                             .piece = piece<WordBf16>,
+                             .attend = attend<WordBf16>,
+                             .score = score,
+                             .quantise = quantise,
+                             .norm_quantised = norm_quantised,
+                             .gate_quantised = gate_quantised,
+                             .multiply_int8 = multiply_int8<Dot>,
+                             .burn_f32 = burn<WordF32>,
+                             .burn_bf16 = burn<WordBf16>,
+                             .burn_int8 = burn_int8<Dot>};
   return table;
 }
 

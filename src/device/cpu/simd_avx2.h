@@ -50,6 +50,32 @@ struct Simd {
     for (int i = 0; i < count; ++i) p[i] = lane[i];
   }
 
+  // Rounded to the nearest whole number, from -128 to 127, plus 128.
+  static __m128i offset_bytes(Vec x) {
+    const __m256i whole = _mm256_cvtps_epi32(x);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    return _mm_xor_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(-128));
+  }
+  static void store_offset(std::uint8_t* p, Vec x, Full) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), offset_bytes(x));
+  }
+  static void store_offset(std::uint8_t* p, Vec x, Mask m) {
+    alignas(16) std::uint8_t lane[16];
+    _mm_store_si128(reinterpret_cast<__m128i*>(lane), offset_bytes(x));
+    const int count = __builtin_popcount(bits(m));
+    for (int i = 0; i < count; ++i) p[i] = lane[i];
+  }
+
+  using Ints = __m256i;
+  static Ints no_ints() { return _mm256_setzero_si256(); }
+  static Ints load_ints(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static Ints sub_ints(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
+  static Vec to_float(Ints x) { return _mm256_cvtepi32_ps(x); }
+  // The signed byte `index` of each word.
+  static Ints byte_of(Ints words, int index) {
+    return _mm256_srai_epi32(_mm256_sll_epi32(words, _mm_cvtsi32_si128(24 - 8 * index)), 24);
+  }
+
   static Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
   static Vec sub(Vec a, Vec b) { return _mm256_sub_ps(a, b); }
   static Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }

@@ -42,6 +42,35 @@ struct Simd {
     _mm256_mask_storeu_epi16(p, m, narrow(x));
   }
 
+  // Rounded to the nearest whole number, from -128 to 127, plus 128.
+  static __m128i offset_bytes(Vec x) {
+    return _mm_xor_si128(_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)), _mm_set1_epi8(-128));
+  }
+  static void store_offset(std::uint8_t* p, Vec x, Full) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), offset_bytes(x));
+  }
+  static void store_offset(std::uint8_t* p, Vec x, Mask m) {
+    _mm_mask_storeu_epi8(p, m, offset_bytes(x));
+  }
+
+  using Ints = __m512i;
+  static Ints no_ints() {
+    return _mm512_setzero_si512();
+  }
+  static Ints load_ints(const void* p) {
+    return _mm512_loadu_si512(p);
+  }
+  static Ints sub_ints(Ints a, Ints b) {
+    return _mm512_sub_epi32(a, b);
+  }
+  static Vec to_float(Ints x) {
+    return _mm512_cvtepi32_ps(x);
+  }
+  // The signed byte `index` of each word.
+  static Ints byte_of(Ints words, int index) {
+    return _mm512_srai_epi32(_mm512_sll_epi32(words, _mm_cvtsi32_si128(24 - 8 * index)), 24);
+  }
+
   static Vec add(Vec a, Vec b) {
     return _mm512_add_ps(a, b);
   }

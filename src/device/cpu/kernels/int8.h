@@ -1,0 +1,149 @@
+// Products of bytes. Sums in 32 bits are exact, so no order of them shows in the results; what follows is f32 in an
+// order that is each element's own. Included inside an instruction set's unnamed namespace, after math.h and a struct
+// Dot:
+//   Left left(word)                      four bytes of activations for all lanes
+//   Ints add(sums, left, words)          sums += the four products of each lane, exactly
+//   bool offset                          whether those are of the bytes as they are, 128 too great
+
+constexpr int int8_rows = lanes == 16 ? 6 : 4;
+constexpr int int8_vectors = lanes == 16 ? 4 : 2;
+constexpr int int8_columns = int8_vectors * lanes;
+// Partial sums alive at once in the tree of eight pieces, walked depth first.
+constexpr int live_sums = 4;
+
+// body<0>(), body<1>(), ...: arrays that only constants index are registers from the first pass of the compiler on.
+template <int count, int at = 0, class Body>
+[[gnu::always_inline]] inline void unrolled(const Body& body) {
+  if constexpr (at < count) {
+    body.template operator()<at>();
+    unrolled<count, at + 1>(body);
+  }
+}
+
+// sums += the products of `depth` whole words; in registers on the way.
+template <class Dot, int MR>
+inline void int8_words(const std::uint8_t* x, std::int64_t stride, const std::uint32_t* w, std::int64_t depth,
+                       Simd::Ints* sums) {
+  constexpr int NV = int8_vectors;
+  Simd::Ints sum[MR * NV];
+  unrolled<MR * NV>([&]<int i>() __attribute__((always_inline)) { sum[i] = sums[i]; });
+  for (std::int64_t d = 0; d < depth; ++d, x += 4, w += slab_columns) {
+    Simd::Ints right[NV];
+    unrolled<NV>([&]<int v>() __attribute__((always_inline)) { right[v] = Simd::load_ints(w + v * lanes); });
+    unrolled<MR>([&]<int r>() __attribute__((always_inline)) {
+      std::uint32_t word;
+      __builtin_memcpy(&word, x + r * stride, 4);
+      const auto left = Dot::left(word);
+      unrolled<NV>([&]<int v>()
+                       __attribute__((always_inline)) { sum[r * NV + v] = Dot::add(sum[r * NV + v], left, right[v]); });
+    });
+  }
+  unrolled<MR * NV>([&]<int i>() __attribute__((always_inline)) { sums[i] = sum[i]; });
+}
+
+// A block's sums of one piece, as real numbers.
+template <class Dot, int MR>
+inline void int8_piece(const Int8Args& args, std::int64_t index, std::int64_t row, std::int64_t column,
+                       float (*to)[int8_columns]) {
+  constexpr int NV = int8_vectors;
+  const Int8Piece& piece = args.pieces[index];
+  const std::int64_t depth = (piece.inputs + 3) / 4, whole = piece.inputs / 4;
+  const std::uint32_t* w = piece.slabs + column / slab_columns * depth * slab_columns + column % slab_columns;
+  const std::uint8_t* x = args.x.numbers + row * args.x.stride + piece.first;
+  Simd::Ints sum[MR * NV];
+  for (auto& one : sum) one = Simd::no_ints();
+  int8_words<Dot, MR>(x, args.x.stride, w, whole, sum);
+  if (whole < depth) {  // the last bytes of a row, as a word
+    std::uint8_t rest[MR][4] = {};
+    for (int r = 0; r < MR; ++r)
+      __builtin_memcpy(rest[r], x + r * args.x.stride + whole * 4, static_cast<std::size_t>(piece.inputs % 4));
+    int8_words<Dot, MR>(rest[0], 4, w + whole * slab_columns, 1, sum);
+  }
+
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+    const QuantisedPiece& one = args.x.pieces[(row + r) * args.x.count + index];
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) {
+      if (Dot::offset)
+        sum[r * NV + v] = Simd::sub_ints(sum[r * NV + v], Simd::load_ints(piece.sums + column + v * lanes));
+      Vec value = Simd::mul(Simd::to_float(sum[r * NV + v]), Simd::all(one.scale));
+      for (int i = 0; i < one.outliers; ++i) {
+        const std::int64_t k = one.outlier[i].column - piece.first;
+        const auto words = Simd::load_ints(w + k / 4 * slab_columns + v * lanes);
+        value = Simd::fma(Simd::all(one.outlier[i].value),
+                          Simd::to_float(Simd::byte_of(words, static_cast<int>(k % 4))), value);
+      }
+      Simd::store(to[r] + v * lanes, Simd::mul(value, Simd::load(piece.scales + column + v * lanes)));
+    }
+  }
+}
+
+template <int MR>
+inline void int8_finish(const Int8Args& args, std::int64_t row, std::int64_t column, float (*sums)[int8_columns]) {
+  const std::int64_t left = args.column + args.columns - column, width = left < int8_columns ? left : int8_columns;
+  const float* bias = args.bias ? args.bias + column : nullptr;
+  for (int r = 0; r < MR; ++r) {
+    const Rows from{sums[r], int8_columns, width, false};
+    Rows to = args.out;
+    to.data = to.bf16 ? static_cast<void*>(row_of<Bf16>(to, row + r) + column)
+                      : static_cast<void*>(row_of<float>(to, row + r) + column);
+    to.columns = width;
+    finish(from, bias, args.accumulate, to, 0, 1);
+  }
+}
+
+template <class Dot, int MR>
+inline void int8_block(const Int8Args& args, std::int64_t row, std::int64_t column) {
+  alignas(64) float live[live_sums][MR][int8_columns];
+  int alive = 0;
+  for (std::int64_t p = 0; p < args.x.count; ++p) {
+    if (args.pieces[p].inputs > 0) {
+      int8_piece<Dot, MR>(args, p, row, column, live[alive]);
+    } else {
+      __builtin_memset(live[alive], 0, sizeof(live[alive]));
+    }
+    // Piece p joins as many partial sums as its number ends in ones.
+    for (int joined = __builtin_ctzll(~static_cast<unsigned long long>(p)); joined > 0; --joined, --alive)
+      for (int i = 0; i < MR * int8_columns; i += lanes) {
+        float* onto = live[alive - 1][0] + i;
+        Simd::store(onto, Simd::add(Simd::load(onto), Simd::load(live[alive][0] + i)));
+      }
+    ++alive;
+  }
+  int8_finish<MR>(args, row, column, live[0]);
+}
+
+// A slab stays in the second cache for all rows.
+template <class Dot>
+void multiply_int8(const Int8Args& args) {
+  const std::int64_t end = args.column + args.columns, last = args.row + args.rows;
+  for (std::int64_t slab = args.column; slab < end; slab += slab_columns) {
+    const std::int64_t behind = slab + slab_columns < end ? slab + slab_columns : end;
+    std::int64_t r = args.row;
+    const auto rows = [&]<int MR>() {
+      for (std::int64_t c = slab; c < behind; c += int8_columns) int8_block<Dot, MR>(args, r, c);
+      r += MR;
+    };
+    while (r + int8_rows <= last) rows.template operator()<int8_rows>();
+    while (r + 2 <= last) rows.template operator()<2>();
+    if (r < last) rows.template operator()<1>();
+  }
+}
+
+template <class Dot>
+double burn_int8(std::int64_t rounds) {
+  constexpr int chains = 12;
+  typename Simd::Ints sum[chains];
+  unrolled<chains>([&]<int i>() __attribute__((always_inline)) { sum[i] = Simd::no_ints(); });
+  alignas(64) std::uint32_t words[lanes] = {};
+  auto right = Simd::load_ints(words);
+  typename Dot::Left left[chains];  // each another, or one product would do for all
+  unrolled<chains>([&]<int i>() __attribute__((always_inline)) { left[i] = Dot::left(0x81838587u + i); });
+  for (std::int64_t n = 0; n < rounds; ++n) {
+    unrolled<chains>([&]<int i>() __attribute__((always_inline)) { sum[i] = Dot::add(sum[i], left[i], right); });
+    asm volatile("" : "+x"(right));
+  }
+  unrolled<chains>([&]<int i>() __attribute__((always_inline)) { asm volatile("" : : "x"(sum[i])); });
+  return 8.0 * chains * lanes * static_cast<double>(rounds);
+}
