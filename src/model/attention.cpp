@@ -1,5 +1,7 @@
 #include "model/attention.h"
 
+#include "thresher/model/precision.h"
+
 namespace thresher::model {
 
 void Attention::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const {
@@ -29,7 +31,7 @@ std::int64_t Attention::scratch_bytes(const ModelConfig& config, const Part& par
                      keys = kv_heads(part, config).count() * config.head_size;
   return SummedLinear::scratch_bytes(config.hidden, part.shards, tokens) +
          tensor::Arena::bytes_of(tensor::DType::f32, tokens, queries + 2 * keys) +
-         tensor::Arena::bytes_of(dtype, tokens, queries);
+         tensor::Arena::bytes_of(dense(dtype), tokens, queries);
 }
 
 }  // namespace thresher::model

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "model/pass.h"
 
@@ -28,6 +29,7 @@ struct Linear {
 // y = x W^T + b: of the inputs that this shard holds, all outputs; the shards' products are added up.
 struct SummedLinear {
   std::unique_ptr<device::Weight> weight;
+  std::vector<std::int64_t> cuts;  // of the inputs: the weight's pieces
   Vector bias;
 
   // Onto the residual stream, f32. Collective over pass.sums.

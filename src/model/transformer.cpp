@@ -12,6 +12,7 @@
 #include "model/weights.h"
 #include "thresher/base/check.h"
 #include "thresher/comm/ending.h"
+#include "thresher/model/precision.h"
 
 namespace thresher::model {
 namespace {
@@ -91,6 +92,9 @@ struct Transformer::Parts {
     if (tensor.size() != options.part->shards)
       base::fail(base::Exit::internal,
                  fmt::format("{} ranks for {} tensor shards", tensor.size(), options.part->shards));
+    if (options.dtype == DType::i8 && !device.quantises())
+      base::fail(base::Exit::config,
+                 fmt::format("the {} device has no products in int8: use --dtype bf16 there", device.kind()));
     load(files, directory);
   }
 
@@ -108,7 +112,7 @@ struct Transformer::Parts {
     const Capacity& capacity = options.capacity;
     rope.emplace(device, config, capacity);
     const std::int64_t rows =
-        room() > 1 && scores(*options.part, config) ? Head::rows_bytes(config, options.dtype, capacity) : 0;
+        room() > 1 && scores(*options.part, config) ? Head::rows_bytes(config, dense(options.dtype), capacity) : 0;
     arena_bytes = activation_bytes(config, *options.part, options.dtype, capacity, room());
     slots.clear();
     arena = Arena(device::Buffer());  // the old one goes before the new one comes
@@ -182,7 +186,9 @@ Pass Transformer::Parts::pass_of(const PackedBatch& batch, const Inputs& inputs)
   return {.device = device,
           .arena = arena,
           .sums = sums,
-          .dtype = options.dtype,
+          .dtype = dense(options.dtype),
+          .quantised = options.dtype == DType::i8,
+          .whole = {0, config.hidden},
           .tokens = static_cast<std::int64_t>(batch.ids.size()),
           .sequences = {inputs.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest, batch.starts},
           .rope = {.rows = inputs.rope_rows,
@@ -342,7 +348,7 @@ std::int64_t Transformer::arena_bytes() const {
 std::int64_t activation_bytes(const ModelConfig& config, const Part& part, DType dtype, const Capacity& capacity,
                               int under_way) {
   const std::int64_t residual = Arena::bytes_of(DType::f32, capacity.tokens, config.hidden);
-  const std::int64_t rows = scores(part, config) ? Head::rows_bytes(config, dtype, capacity) : 0;
+  const std::int64_t rows = scores(part, config) ? Head::rows_bytes(config, dense(dtype), capacity) : 0;
   const std::int64_t head =
       scores(part, config) ? Head::scratch_bytes(capacity) + (under_way == 1 ? rows : 0) : std::int64_t{0};
   return input_bytes(capacity) + residual +

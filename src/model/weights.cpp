@@ -11,6 +11,7 @@
 #include "thresher/base/check.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/machine.h"
+#include "thresher/model/precision.h"
 
 namespace thresher::model {
 namespace {
@@ -29,7 +30,7 @@ class Loader {
     } else if (embeds(part_)) {
       table(weights.embedding, reader_.read({slice(embedding_slot())}));
     } else if (scores(part_, config_)) {
-      weights.head.weight = pack(reader_.read({slice(head_slot())}));
+      weights.head.weight = pack(reader_.read({slice(head_slot())}), dense(dtype_));
     }
     if (!scores(part_, config_)) return;
     weights.head.norm = vector({Slot::final_norm});
@@ -53,7 +54,7 @@ class Loader {
   Linear linear(std::initializer_list<Slot> matrices, std::initializer_list<Slot> biases, bool biased,
                 std::int64_t layer) {
     Linear linear;
-    linear.weight = pack(reader_.read(slices(matrices, layer)));
+    linear.weight = pack(reader_.read(slices(matrices, layer)), dtype_);
     if (biased) linear.bias = vector(biases, layer);
     return linear;
   }
@@ -62,7 +63,8 @@ class Loader {
   SummedLinear summed(Slot matrix, Slot bias, bool biased, std::int64_t layer) {
     SummedLinear linear;
     const Slice inputs = slice(matrix, layer);
-    linear.weight = pack(reader_.read({inputs}), cuts_inside(part_, inputs.pieces.bounds));
+    linear.cuts = cuts_inside(part_, inputs.pieces.bounds);
+    linear.weight = pack(reader_.read({inputs}), dtype_, linear.cuts);
     if (biased) linear.bias = vector({bias}, layer);
     return linear;
   }
@@ -111,16 +113,16 @@ class Loader {
 
   void embed_and_head(Weights& weights) {
     const Slot embedding = embedding_slot(), head = head_slot();
-    if (head != embedding) weights.head.weight = pack(reader_.read({slice(head)}));
+    if (head != embedding) weights.head.weight = pack(reader_.read({slice(head)}), dense(dtype_));
     HostMatrix both = reader_.read({slice(embedding)});
-    if (head == embedding) weights.head.weight = pack(both);
+    if (head == embedding) weights.head.weight = pack(both, dense(dtype_));
     table(weights.embedding, std::move(both));
   }
 
   // The table keeps bf16 as it is stored; in a bf16 model it is never wider.
   void table(Embedding& embedding, HostMatrix host) {
     const DType stored = host.view.dtype;
-    host = converted(std::move(host), stored == DType::bf16 || dtype_ == DType::bf16 ? DType::bf16 : DType::f32);
+    host = converted(std::move(host), stored == DType::bf16 || dense(dtype_) == DType::bf16 ? DType::bf16 : DType::f32);
     const Tensor& from = host.view;
     embedding.memory = device_.allocate(from.elements() * tensor::size_of(from.dtype));
     embedding.table = tensor::matrix(embedding.memory.data(), from.dtype, from.rows, from.columns);
@@ -141,8 +143,8 @@ class Loader {
     for (const Slot slot : slots) result.push_back(slice(slot, layer));
     return result;
   }
-  std::unique_ptr<device::Weight> pack(const HostMatrix& matrix, std::span<const std::int64_t> cuts = {}) {
-    auto weight = device_.pack(matrix.view, dtype_, cuts, residence_);
+  std::unique_ptr<device::Weight> pack(const HostMatrix& matrix, DType dtype, std::span<const std::int64_t> cuts = {}) {
+    auto weight = device_.pack(matrix.view, dtype, cuts, residence_);
     (residence_ == device::Residence::device ? bytes_ : streamed_bytes_) += weight->bytes();
     return weight;
   }

@@ -150,10 +150,23 @@ BOOST_AUTO_TEST_CASE(the_cpu_in_bf16_is_near_the_reference) {
     });
 }
 
+// Errors are a hundred times those of bf16 at most; what they are is in the message.
+BOOST_AUTO_TEST_CASE(the_cpu_in_int8_is_near_the_reference) {
+  const auto device = device::make_cpu_device({.threads = 2});
+  for (const char* name : fixtures)
+    with_model(name, *device, tensor::DType::i8, 0, [&](Transformer& model, const ExpectedScores& expected) {
+      const Difference difference = compare(model, expected, 1);
+      const double mean = difference.sum / static_cast<double>(difference.count);
+      BOOST_TEST_MESSAGE(name << ": int8 mean |difference| " << mean << ", max " << difference.greatest);
+      BOOST_CHECK_LE(mean, 0.1);
+      BOOST_CHECK_GT(mean, 1e-4);  // int8 really was used
+    });
+}
+
 // A document's numbers have the same bits alone and in any company, in any order, with any number of threads.
 BOOST_AUTO_TEST_CASE(a_document_does_not_see_its_company) {
   std::mt19937 random(7);
-  for (const tensor::DType dtype : {tensor::DType::f32, tensor::DType::bf16}) {
+  for (const tensor::DType dtype : {tensor::DType::f32, tensor::DType::bf16, tensor::DType::i8}) {
     for (const char* name : fixtures) {
       std::vector<std::string> bits;
       for (const int threads : {1, 2}) {

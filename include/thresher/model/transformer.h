@@ -58,7 +58,7 @@ struct LoadReport {
 
 // What to load, and for what.
 struct StageOptions {
-  tensor::DType dtype = tensor::DType::bf16;  // of products: f32 or bf16
+  tensor::DType dtype = tensor::DType::bf16;  // of the layers' products: f32, bf16 or i8; see precision.h
   Capacity capacity;
   std::optional<Part> part = {};  // default: the whole model
   comm::Comm* tensor = nullptr;   // the part's shards, by rank; needed for more than one
