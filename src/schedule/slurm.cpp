@@ -15,6 +15,7 @@
 #include <ctime>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "thresher/base/clock.h"
 #include "thresher/base/duration.h"
@@ -25,15 +26,17 @@ extern char** environ;
 namespace thresher::schedule {
 namespace {
 
-constexpr double patience = 10;    // seconds for squeue
+constexpr double patience = 10;  // seconds for squeue
+constexpr std::size_t longest_answer = 4096;
 constexpr double most_spare = 30;  // seconds left to the script that started the job
 constexpr double spare_share = 0.1;
 
-// What is there to be read until the end, or until `seconds` are over.
-std::string read_for(int descriptor, double seconds) {
-  const base::Stopwatch watch;
+// What is there to be read until the end, until it is more than squeue ever says, or until `watch` shows `patience`.
+std::string read_patiently(int descriptor, const base::Stopwatch& watch) {
   std::string text;
-  for (double left = seconds; left > 0; left = seconds - watch.seconds()) {
+  while (text.size() < longest_answer) {
+    const double left = patience - watch.seconds();
+    if (left <= 0) break;
     pollfd look{descriptor, POLLIN, 0};
     if (::poll(&look, 1, static_cast<int>(left * 1000) + 1) <= 0) continue;
     char bytes[256];
@@ -44,6 +47,19 @@ std::string read_for(int descriptor, double seconds) {
   return text;
 }
 
+// Its exit status; a program that goes on is killed, with all that it started.
+int wait_patiently(pid_t child, const base::Stopwatch& watch) {
+  int status = 0;
+  pid_t ended = 0;
+  while ((ended = ::waitpid(child, &status, WNOHANG)) == 0 && watch.seconds() < patience)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  if (ended == child) return status;
+  ::kill(-child, SIGKILL);
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
 // Standard output of a program; nothing if it cannot be run, fails or takes too long.
 std::optional<std::string> output_of(const char* const* words) {
   int ends[2];
@@ -52,19 +68,20 @@ std::optional<std::string> output_of(const char* const* words) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_t own_group;
+  posix_spawnattr_init(&own_group);
+  posix_spawnattr_setflags(&own_group, POSIX_SPAWN_SETPGROUP);
   pid_t child = 0;
-  const int failed = ::posix_spawnp(&child, words[0], &actions, nullptr, const_cast<char* const*>(words), environ);
+  const base::Stopwatch watch;
+  const int failed = ::posix_spawnp(&child, words[0], &actions, &own_group, const_cast<char* const*>(words), environ);
+  posix_spawnattr_destroy(&own_group);
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   std::string text;
-  const base::Stopwatch watch;
-  if (failed == 0) text = read_for(ends[0], patience);
+  if (failed == 0) text = read_patiently(ends[0], watch);
   ::close(ends[0]);
   if (failed != 0) return std::nullopt;
-  if (watch.seconds() >= patience) ::kill(child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  const int status = wait_patiently(child, watch);
   return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? std::optional(text) : std::nullopt;
 }
 
@@ -75,7 +92,9 @@ std::optional<double> time_from_environment() {
   std::int64_t end = 0;
   const auto [last, error] = std::from_chars(digits.data(), digits.data() + digits.size(), end);
   if (error != std::errc() || last != digits.data() + digits.size()) return std::nullopt;
-  return static_cast<double>(end - std::time(nullptr));
+  // The variable stays as it was when somebody gives the job more time.
+  const double left = static_cast<double>(end) - static_cast<double>(std::time(nullptr));
+  return left > 0 ? std::optional(left) : std::nullopt;
 }
 
 // "1-02:03:04", "5:00"; "UNLIMITED" and the like are no time.
