@@ -11,6 +11,7 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
 MODEL = TREE / 'data' / 'model'
+TIME_FACTOR = int(os.environ.get('THRESHER_TIME_FACTOR', '1'))  # times as long is what programs may take
 THRESHER = os.environ.get('THRESHER', str(TREE / 'build' / 'release' / 'thresher'))
 
 
@@ -19,7 +20,7 @@ def run(*words, ranks=0, timeout=300, env=None, **more):
     command = [THRESHER, *map(str, words)]
     if ranks:
         command = ['mpirun', '-n', str(ranks), *command]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False,
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIME_FACTOR * timeout, check=False,
                           env={**os.environ, **(env or {})}, **more)
 
 

@@ -5,10 +5,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from program import MODEL, THRESHER, ProgramTest, documents
+from program import MODEL, THRESHER, TIME_FACTOR, ProgramTest, documents
 
 MARK = 'THRESHER_TEST_JOB'  # in the environment of every process of a job
-LIMIT = 60  # seconds within which a job that cannot go on has to end
+LIMIT = 60 * TIME_FACTOR  # seconds within which a job that cannot go on has to end
 
 
 def processes():

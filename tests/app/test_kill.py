@@ -6,7 +6,7 @@ import random
 import subprocess
 import time
 
-from program import MODEL, THRESHER, ProgramTest, documents, main
+from program import MODEL, THRESHER, TIME_FACTOR, ProgramTest, documents, main
 from ranks import children, kill
 
 
@@ -21,7 +21,7 @@ class Kill(ProgramTest):
                 '--threads', '1', '--dtype', 'f32', '--layout', layout]
 
     def finish(self, run, layout):
-        done = subprocess.run(self.command(run, layout), capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(self.command(run, layout), capture_output=True, text=True, timeout=300 * TIME_FACTOR, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return (run / 'results.h5').read_bytes()
 
@@ -39,7 +39,7 @@ class Kill(ProgramTest):
                     kill(victim)
             else:
                 kill(draw.choice(victims))
-            self.assertNotEqual(job.wait(timeout=60), 0)
+            self.assertNotEqual(job.wait(timeout=60 * TIME_FACTOR), 0)
         time.sleep(0.2)  # until the last rank has gone with its lock
         return True
 

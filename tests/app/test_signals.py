@@ -10,12 +10,12 @@ import time
 import unittest
 from pathlib import Path
 
-from program import THRESHER, main, run as run_thresher
+from program import THRESHER, TIME_FACTOR, main, run as run_thresher
 from ranks import RanksTest, process_of
 
 FAULTS = os.environ.get('THRESHER_FAULTS', '')
 AGAIN, AT_WORK, MISSING = 75, 69, 66
-SOON = 10  # seconds
+SOON = 10 * TIME_FACTOR  # seconds
 
 
 class SignalsTest(RanksTest):
@@ -39,7 +39,7 @@ class SignalsTest(RanksTest):
         self.await_that(job, lambda: len(self.parts(run)) >= count)
 
     def await_that(self, job, condition):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 60 * TIME_FACTOR
         while not condition():
             self.assertIsNone(job.poll(), 'the job ended too early')
             self.assertLess(time.monotonic(), end)
@@ -48,7 +48,7 @@ class SignalsTest(RanksTest):
     def ends_with_75(self, job, run, *words):
         """Within the time that a stop may take; the texts are in what it says. What is left in status.json."""
         start = time.monotonic()
-        self.assertEqual(job.wait(timeout=60), AGAIN, Path(f'{run}.err').read_text(encoding='utf-8'))
+        self.assertEqual(job.wait(timeout=60 * TIME_FACTOR), AGAIN, Path(f'{run}.err').read_text(encoding='utf-8'))
         seconds = time.monotonic() - start
         errors = Path(f'{run}.err').read_text(encoding='utf-8')
         print(f'{run.name}: ended {seconds:.1f} s after the last signal', flush=True)
@@ -137,7 +137,7 @@ class Alone(SignalsTest):
                                            ('read', '*/model.safetensors', 1, 'before scoring began'),
                                            ('write', '*/.results.h5.*', 2, 'what was committed is there')):
             self.ends_with_75(self.disturbed(command, run, call, path, 0, signals), run, words)
-        code = self.disturbed(command, run, 'sync', '*/.results.h5.*', 0, 1).wait(timeout=60)
+        code = self.disturbed(command, run, 'sync', '*/.results.h5.*', 0, 1).wait(timeout=60 * TIME_FACTOR)
         self.assertEqual(code, 0, 'a single signal lets the merge end')
         self.assertEqual((run / 'results.h5').read_bytes(), self.expected('gather'))
 

@@ -9,13 +9,13 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / 'tests' / 'app'))
 
-from program import MODEL, THRESHER, ProgramTest, documents, main  # noqa: E402, F401
+from program import MODEL, THRESHER, TIME_FACTOR, ProgramTest, documents, main  # noqa: E402, F401
 from ranks import children, kill  # noqa: E402, F401
 
 FAULTS = os.environ.get('THRESHER_FAULTS', '')
 TIER = int(os.environ.get('THRESHER_TIER', '0'))  # 0: each commit, 1: nightly, 2: before a release
 SEED = int(os.environ.get('THRESHER_SEED', time.time_ns() % 1_000_000))
-LIMIT = 60  # seconds after which a job counts as hanging
+LIMIT = 60 * TIME_FACTOR  # seconds after which a job counts as hanging
 AGAIN = 75
 # Exit codes that are documented (jobs/README.md), but for 0.
 CODES = {1, 64, 65, 66, 69, 70, 71, 73, 74, 75, 77, 78}

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# sanitizers.sh short|address|thread [ARGUMENTS]: builds the program and tests with sanitizers, into build/asan or
+# build/tsan, and runs them: `short` what every run of the tests takes, in minutes, `address` and `thread` all that can;
+# arguments go to ctest. Fails when anything was found, also by a process whose end no test looks at.
+# shellcheck source-path=SCRIPTDIR
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+  echo "sanitizers.sh: first say what: short, address or thread" >&2
+  exit 64
+}
+
+targets=() chosen=()
+case ${1-} in
+  short)
+    preset=asan
+    targets=(thresher test_base test_tensor test_store test_text replay_{rows,compressed,committed,tokenizer,encode}
+      replay_{config,safetensors,index})
+    chosen=(-R '^(base|tensor|store|text|fuzz_.*|program_(pairs|diff|kill|sanitized))$')
+    ;;
+  address)
+    preset=asan
+    # Not under a sanitizer: a Slurm and hosts of namespaces (their processes are the same program's, only slower), limits of
+    # memory, and measurements.
+    chosen=(-E '^(program_(slurm|hosts|bench|gpu_check|bundle)|faults_.*|shell_scripts|structure.*|program_docs)$')
+    ;;
+  thread)
+    preset=tsan
+    targets=(thresher test_base test_store test_device test_comm test_comm_ending test_schedule)
+    chosen=(-R '^(base|store|device|schedule|comm_np[12]|comm_ending_.*_np[12]|program_(pairs|sharded|kill|signals|verify))$')
+    export OMP_NUM_THREADS=1
+    ;;
+  *) usage ;;
+esac
+shift
+
+# What a sanitizer links into programs comes with g++ on Debian.
+probe=$(mktemp -d)
+trap 'rm -rf "$probe"' EXIT
+sanitizers=address,undefined
+[ $preset = asan ] || sanitizers=thread
+if ! echo 'int main() {}' | c++ -x c++ - "-fsanitize=$sanitizers" -static-libasan -static-libubsan -static-libtsan \
+    -o "$probe/program" 2>"$probe/why" || ! "$probe/program" 2>>"$probe/why"; then
+  cat "$probe/why" >&2
+  echo "sanitizers.sh: this compiler cannot make or run programs with -fsanitize=$sanitizers (above), so nothing was" \
+    "tested with it; on Debian libgcc-12-dev, which g++ needs, has the libraries" >&2
+  exit 69
+fi
+
+cores=$(nproc)
+cmake --preset $preset -DTHRESHER_TESTS=ON --log-level=WARNING
+cmake --build --preset $preset --parallel "$cores" ${targets[@]:+--target "${targets[@]}"}
+
+# Reports go to files: a test that expects its program to fail does not tell a report from that.
+findings=$PWD/build/$preset/findings
+rm -rf "$findings"
+mkdir "$findings"
+for tool in ASAN TSAN; do
+  name=${tool}_OPTIONS
+  export "$name=${!name:+${!name}:}log_path=$findings/report:log_exe_name=1"
+done
+code=0
+ctest --preset $preset --parallel "$cores" "${chosen[@]}" "$@" || code=1
+if [ -n "$(ls -A "$findings")" ]; then
+  head -n 60 "$findings"/* >&2
+  echo "sanitizers.sh: $(find "$findings" -type f | wc -l) reports of the $preset build, above and in $findings" >&2
+  code=1
+fi
+exit $code
