@@ -24,7 +24,17 @@ const char* __tsan_default_options() {
 
 // What libraries keep until the process ends. Third parties only.
 const char* __lsan_default_suppressions() {
-  return "leak:libhdf5_serial\n";  // 1.10.8, a few bytes when it refuses a damaged file
+  return "leak:libmpi.so\n"
+         "leak:libopen-pal.so\n"
+         "leak:libopen-rte.so\n"
+         "leak:openmpi/lib/openmpi3/\n"
+         "leak:libpmix.so\n"
+         "leak:pmix2/lib/\n"
+         "leak:libhwloc.so\n"
+         "leak:libevent\n"
+         // OpenMPI's asprintf: it has no frame pointers, so who called libc is not found. This program does not call it.
+         "leak:__vasprintf_internal\n"
+         "leak:libhdf5_serial.so\n";  // 1.10.8, a few bytes when it refuses a damaged file
 }
 
 // Races inside libraries. Third parties only.
