@@ -10,7 +10,7 @@ TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / 'tests' / 'app'))
 
 from program import MODEL, THRESHER, TIME_FACTOR, ProgramTest, documents, main  # noqa: E402, F401
-from ranks import children, kill  # noqa: E402, F401
+from ranks import MARK, children, kill, with_setting  # noqa: E402, F401
 
 FAULTS = os.environ.get('THRESHER_FAULTS', '')
 TIER = int(os.environ.get('THRESHER_TIER', '0'))  # 0: each commit, 1: nightly, 2: before a release

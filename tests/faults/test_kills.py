@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from job import LIMIT, SEED, FaultTest, by_tier, children, kill, main
+from job import LIMIT, MARK, SEED, FaultTest, by_tier, children, kill, main, with_setting
 
 KILLS = int(os.environ.get('THRESHER_KILLS', by_tier(12, 200, 1000)))
 LANES = int(os.environ.get('THRESHER_LANES', by_tier(1, 2)))
@@ -68,7 +68,7 @@ class Kills(FaultTest):
         limit = time.monotonic() + LIMIT
         with tempfile.TemporaryDirectory(prefix='thresher-mpi-') as own, subprocess.Popen(
                 self.command(run, ranks=ranks), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                env={**os.environ, 'OMPI_MCA_orte_tmpdir_base': own}) as job:
+                env={**os.environ, 'OMPI_MCA_orte_tmpdir_base': own, MARK: str(run)}) as job:
             try:
                 while job.poll() is None and not is_time():
                     self.assertLess(time.monotonic(), limit, 'the job hangs')
@@ -87,7 +87,8 @@ class Kills(FaultTest):
                 raise
         if not struck:
             self.assertEqual(code, 0, errors)
-        while any(map(is_alive, victims)):
+        # A dead process with threads that are not yet gone still holds its locks; ranks may have been born since.
+        while any(Path(f'/proc/{victim}').exists() for victim in victims) or with_setting(f'{MARK}={run}'):
             self.assertLess(time.monotonic(), limit, 'ranks of a dead job live on')
             time.sleep(0.005)
         return struck and code != 0
