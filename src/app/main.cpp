@@ -18,6 +18,7 @@
 
 #include "app/bundle.h"
 #include "app/help.h"
+#include "app/singleton.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/log.h"
 #include "thresher/base/signals.h"
@@ -87,9 +88,7 @@ void check_step() {
 
 // Before MPI starts, which without any of these ends the process in its own words.
 void check_step_before_mpi() {
-  for (const char* name : {"PMIX_NAMESPACE", "PMI_FD", "PMI_RANK", "PMI_ID", "OMPI_COMM_WORLD_SIZE"})
-    if (std::getenv(name) != nullptr) return;
-  check_step();
+  if (!started_by_launcher()) check_step();
 }
 
 // A process that a launcher started as one of many, but whose MPI sees only itself, would do all the work again; one
@@ -137,6 +136,7 @@ bool told_to_end(std::chrono::seconds within) {
 Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
   use_bundled_mpi();
   check_step_before_mpi();
+  const SingletonSession session;
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
   int rank = 0, ranks = 1;
