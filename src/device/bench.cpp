@@ -21,10 +21,20 @@ double bytes_of(const Tensor& x) {
 }
 
 // A batch's operands: random numbers in every place that a step reads.
+std::vector<std::int64_t> cuts_of(std::int64_t inputs, std::int64_t pieces) {
+  std::vector<std::int64_t> cuts;
+  for (std::int64_t i = 0; i <= pieces; ++i) cuts.push_back(inputs * i / pieces);
+  return cuts;
+}
+
 class Workbench {
  public:
   Workbench(Device& device, const BenchShape& shape, DType dtype, double seconds)
-      : device_(device), shape_(shape), dtype_(dtype), seconds_(seconds) {
+      : device_(device),
+        shape_(shape),
+        products_(dtype),
+        dtype_(dtype == DType::i8 ? DType::bf16 : dtype),
+        seconds_(seconds) {
     for (std::int64_t at = 0; at < shape.tokens; at += shape.sequence_length)
       lengths_.push_back(std::min(shape.sequence_length, shape.tokens - at));
   }
@@ -35,7 +45,10 @@ class Workbench {
   Tensor values(DType dtype, std::int64_t rows, std::int64_t columns, float scale = 1);
   template <class Value>
   Tensor integers(std::int64_t columns, const Value& value);
-  std::unique_ptr<Weight> weight(std::int64_t outputs, std::int64_t inputs, bool pieces);
+  // What a product reads: `values`, or where products are in int8 bytes that stand for some.
+  Tensor inputs(std::int64_t columns, std::span<const std::int64_t> cuts);
+  std::unique_ptr<Weight> weight(std::int64_t outputs, std::int64_t inputs, DType dtype,
+                                 std::span<const std::int64_t> cuts = {});
 
   template <class Body>
   void step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body);
@@ -46,7 +59,8 @@ class Workbench {
 
   Device& device_;
   const BenchShape& shape_;
-  DType dtype_;
+  DType products_;  // of the layers
+  DType dtype_;     // of everything else
   double seconds_;
   std::vector<std::int64_t> lengths_;
   std::vector<Buffer> buffers_;
@@ -91,15 +105,28 @@ Tensor Workbench::integers(std::int64_t columns, const Value& value) {
   return there;
 }
 
-std::unique_ptr<Weight> Workbench::weight(std::int64_t outputs, std::int64_t inputs, bool pieces) {
-  std::vector<std::int64_t> cuts;
-  for (std::int64_t i = 0; pieces && i <= 8; ++i) cuts.push_back(inputs * i / 8);
+std::unique_ptr<Weight> Workbench::weight(std::int64_t outputs, std::int64_t inputs, DType dtype,
+                                          std::span<const std::int64_t> cuts) {
   const Tensor matrix = values(dtype_, outputs, inputs, 0.05f);
   const Buffer host = tensor::host_buffer(outputs * inputs * tensor::size_of(dtype_));
   const Tensor copy = tensor::matrix(host.data(), dtype_, outputs, inputs);
   device_.download(matrix, copy);
   buffers_.pop_back();
-  return device_.pack(copy, dtype_, cuts);
+  return device_.pack(copy, dtype, cuts);
+}
+
+Tensor Workbench::inputs(std::int64_t columns, std::span<const std::int64_t> cuts) {
+  if (products_ != DType::i8) return values(dtype_, shape_.tokens, columns);
+  const auto pieces = static_cast<std::int64_t>(cuts.size()) - 1;
+  const Tensor from = values(DType::f32, shape_.tokens, columns), gain = values(DType::f32, 1, columns);
+  buffers_.push_back(device_.allocate(shape_.tokens * columns));
+  Tensor bytes = tensor::matrix(buffers_.back().data(), DType::i8, shape_.tokens, columns);
+  buffers_.push_back(
+      device_.allocate(shape_.tokens * pieces * static_cast<std::int64_t>(sizeof(tensor::QuantisedPiece))));
+  bytes.pieces = static_cast<tensor::QuantisedPiece*>(buffers_.back().data());
+  bytes.cuts = cuts;
+  device_.norm(from, {}, gain, 1e-5f, bytes);
+  return bytes;
 }
 
 template <class Body>
@@ -121,9 +148,9 @@ void Workbench::step(const char* name, std::int64_t calls, double flop, double b
 // the ranks that share a layer.
 void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inputs, bool accumulate) {
   const std::size_t mark = buffers_.size();
-  const std::unique_ptr<Weight> matrix = weight(outputs, inputs, accumulate && shape_.pieces);
-  const Tensor x = values(dtype_, shape_.tokens, inputs),
-               out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
+  const std::vector<std::int64_t> cuts = cuts_of(inputs, accumulate && shape_.pieces ? 8 : 1);
+  const std::unique_ptr<Weight> matrix = weight(outputs, inputs, products_, cuts);
+  const Tensor x = this->inputs(inputs, cuts), out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
   step(name, shape_.layers, 2.0 * static_cast<double>(x.elements()) * static_cast<double>(outputs),
        bytes_of(x) + bytes_of(out) * (accumulate ? 2 : 1) + static_cast<double>(matrix->bytes()),
        [&] { device_.matmul(x, *matrix, {}, accumulate, out); });
@@ -133,7 +160,9 @@ void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inp
 void Workbench::rows_steps() {
   const std::size_t mark = buffers_.size();
   const std::int64_t tokens = shape_.tokens, rotated = (shape_.query_heads + shape_.kv_heads) * shape_.head_size;
-  const Tensor residual = values(DType::f32, tokens, shape_.width), normed = values(dtype_, tokens, shape_.width);
+  const std::vector<std::int64_t> width = cuts_of(shape_.width, 1),
+                                  inner = cuts_of(shape_.inner, shape_.pieces ? 8 : 1);
+  const Tensor residual = values(DType::f32, tokens, shape_.width), normed = inputs(shape_.width, width);
   const Tensor table = values(dtype_, std::min<std::int64_t>(shape_.vocabulary, 32768), shape_.width);
   const Tensor gain = values(DType::f32, 1, shape_.width),
                ids = integers(tokens, [&](auto t) { return t * 7919 % table.rows; });
@@ -153,7 +182,7 @@ void Workbench::rows_steps() {
                  {.rows = positions, .cos = cos, .sin = sin, .head_size = shape_.head_size, .gain = {}, .epsilon = 0});
   });
 
-  const Tensor both = values(dtype_, tokens, 2 * shape_.inner), gated = values(dtype_, tokens, shape_.inner);
+  const Tensor both = values(dtype_, tokens, 2 * shape_.inner), gated = inputs(shape_.inner, inner);
   step("gate", shape_.layers, 0, bytes_of(both) + bytes_of(gated),
        [&] { device_.gate(both, Activation::silu, gated); });
   buffers_.resize(mark);
@@ -179,7 +208,7 @@ void Workbench::attend_step() {
 void Workbench::score_step() {
   const std::size_t mark = buffers_.size();
   const std::int64_t rows = shape_.tokens;
-  const std::unique_ptr<Weight> head = weight(shape_.vocabulary, shape_.width, false);
+  const std::unique_ptr<Weight> head = weight(shape_.vocabulary, shape_.width, dtype_);
   const Tensor hidden = values(dtype_, rows, shape_.width), expected = values(DType::f32, 1, rows);
   const Tensor targets = integers(rows, [&](auto t) { return t * 104729 % shape_.vocabulary; });
   const ScoreParts parts{.reference = values(DType::f32, vocabulary_segments, rows),
@@ -206,7 +235,7 @@ void Workbench::score_step() {
 }
 
 BenchReport Workbench::run() {
-  report_.peak = device_.measure_peak(dtype_, seconds_);
+  report_.peak = device_.measure_peak(products_, seconds_);
   const std::int64_t q = shape_.query_heads * shape_.head_size, kv = shape_.kv_heads * shape_.head_size;
   rows_steps();
   product("matmul qkv", q + 2 * kv, shape_.width, false);
@@ -215,7 +244,7 @@ BenchReport Workbench::run() {
   product("matmul gate+up", 2 * shape_.inner, shape_.width, false);
   product("matmul down", shape_.width, shape_.inner, true);
   score_step();
-  report_.peak = std::max(report_.peak, device_.measure_peak(dtype_, seconds_));
+  report_.peak = std::max(report_.peak, device_.measure_peak(products_, seconds_));
   for (BenchRow& row : report_.rows) row.peak_share = row.flop / row.seconds / report_.peak;
   return std::move(report_);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "thresher/model/precision.h"
 #include "thresher/model/transformer.h"
 #include "thresher/schedule/coordinator.h"
 #include "thresher/schedule/plan.h"
@@ -32,34 +33,36 @@ double element(DType dtype) {
   return as_double(tensor::size_of(dtype));
 }
 
+// Jobs in int8 end with a sample in bf16: what that takes is the most.
 void add_weights(const Demand& demand, const model::Part& part, Memory& memory) {
   const model::ModelConfig& config = demand.config;
+  const DType held = model::dense(demand.dtype);
   const double ids = as_double(model::vocabulary(part, config).count()) * as_double(config.hidden);
   const double table_element =
-      demand.dtype == DType::bf16 || config.weights == DType::bf16 ? element(DType::bf16) : element(DType::f32);
+      held == DType::bf16 || config.weights == DType::bf16 ? element(DType::bf16) : element(DType::f32);
   const double table = model::embeds(part) ? ids : 0, all = as_double(model::parameters(part, config));
-  memory.weights = (all - table) * element(demand.dtype) + table * table_element;
+  memory.weights = (all - table) * element(held) + table * table_element;
 
   // While loading one matrix is on the host as it is stored: the vocabulary's first, when nothing else is there yet.
   const double stored = element(config.weights);
-  const double head = model::scores(part, config) ? ids * element(demand.dtype) : 0;
+  const double head = model::scores(part, config) ? ids * element(held) : 0;
   const double first = table > 0 || head > 0 ? ids * stored + head + table * table_element : 0;
   const double widest = 2 * as_double(model::inner(part, config).count() * config.hidden) * stored;
   memory.loading = memory.base + std::max(first, memory.weights + widest);
   // What held a matrix while its numbers were made longer is not all given back (measured), unless the C library took
   // it from the system for that matrix alone.
-  if (element(demand.dtype) > stored)
-    memory.base += std::min(library_blocks, 1.5 * widest * element(demand.dtype) / stored);
+  if (element(held) > stored) memory.base += std::min(library_blocks, 1.5 * widest * element(held) / stored);
 }
 
 // The arena of a batch (as Transformer sizes it), the tables of positions, and what the device keeps per thread.
 void add_activations(const Demand& demand, const Machine& machine, const RankPlace& place, Memory& memory) {
   const model::ModelConfig& config = demand.config;
   const double tokens = as_double(batch_tokens(demand, machine)), hidden = as_double(config.hidden);
-  const double held = element(demand.dtype);
+  const DType dense = model::dense(demand.dtype);
+  const double held = element(dense);
   const bool scores = model::scores(place.part, config);
   const auto longest = static_cast<std::int64_t>(std::max(1.0, demand.load.longest));
-  memory.activations = as_double(model::activation_bytes(config, place.part, demand.dtype,
+  memory.activations = as_double(model::activation_bytes(config, place.part, dense,
                                                          {batch_tokens(demand, machine), longest, demand.columns.top_k},
                                                          machine.shared_cores() ? 1 : 2));
   memory.activations += as_double(longest * config.head_size) * 8;

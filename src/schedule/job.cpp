@@ -20,6 +20,7 @@
 #include "schedule/record.h"
 #include "schedule/report.h"
 #include "schedule/report_gpu.h"
+#include "schedule/sampling.h"
 #include "schedule/setup.h"
 #include "schedule/slurm.h"
 #include "schedule/status_board.h"
@@ -65,7 +66,12 @@ class Run {
         tune();
         settle();
         work();
-        code = all_committed() ? conclude() : stop_early();
+        if (!all_committed()) {
+          code = stop_early();
+          return;
+        }
+        sample();
+        code = conclude();
       });
     } catch (const base::Error& error) {
       if (leads_) tell(error);
@@ -93,6 +99,8 @@ class Run {
   void measure(const engine::StageTimes& times);
   // Collective.
   bool all_committed();
+  // Of a job in int8: what that costs, by the first replica. Collective.
+  void sample();
   base::Exit stop_early();
   base::Exit conclude();
   base::Exit exit_code(const store::Totals& totals) const;
@@ -415,6 +423,15 @@ std::string Run::stopped_text() const {
   return text;
 }
 
+void Run::sample() {
+  if (setup_->choices().dtype != tensor::DType::i8) return;
+  activities_.scorer.begin(base::Doing::working, "scoring a sample in int8 and bf16");
+  agree(world_.comm, names_, [&] {
+    if (grid_->place().replica != 0) return;
+    guarded([&] { outcome_.int8_error = measure_int8({*setup_, job_, survey_, *grid_, activities_.scorer}); });
+  });
+}
+
 base::Exit Run::stop_early() {
   if (leads_) {
     const std::string text = stopped_text();
@@ -432,7 +449,7 @@ base::Exit Run::conclude() {
   agree(world_.comm, names_, [&] {
     if (!leads_) return;
     const base::During during(activities_.scorer, base::Doing::working, "publishing the results");
-    outcome_.totals = record_->publish(setup_->choices().columns, setup_->corpus());
+    outcome_.totals = record_->publish(setup_->choices().columns, setup_->corpus(), attributes_of(outcome_.int8_error));
     code = exit_code(outcome_.totals);
     outcome_.score_seconds = outcome_.ranks.front().value("seconds");
     outcome_.dtype = tensor::name_of(setup_->choices().dtype);

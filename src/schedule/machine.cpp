@@ -35,6 +35,7 @@ Machine ordinary_cpu(int cores) {
   machine.cores = cores;
   machine.base_memory = std::int64_t{30} << 20;
   machine.rates["bf16"] = {Curve(0.42e12 * cores), Curve(0.42e12 * cores), Curve(0.12e12 * cores)};
+  machine.rates["int8"] = {Curve(0.75e12 * cores), Curve(0.42e12 * cores), Curve(0.12e12 * cores)};
   machine.rates["f32"] = {Curve(0.21e12 * cores), Curve(0.21e12 * cores), Curve(0.06e12 * cores)};
   machine.elementwise = 12e9 * cores;
   machine.inside = {20e-6, 3e9};

@@ -58,8 +58,9 @@ const std::vector<bool>& JobRecord::settle(const store::Plan& plan, const std::s
   return committed_;
 }
 
-store::Totals JobRecord::publish(const store::Columns& columns, store::Source& corpus) {
-  return directory_.publish(plan_, columns, corpus);
+store::Totals JobRecord::publish(const store::Columns& columns, store::Source& corpus,
+                                 const store::RunDirectory::Attributes& attributes) {
+  return directory_.publish(plan_, columns, corpus, attributes);
 }
 
 void JobRecord::succeed(std::string_view summary, std::string_view run) {

@@ -24,8 +24,9 @@ class JobRecord {
   const std::vector<bool>& settle(const store::Plan& plan, const std::string& algorithms = {});
   const std::vector<bool>& committed() const { return committed_; }
 
-  // results.h5 and rejects.jsonl, from the parts of all shards.
-  store::Totals publish(const store::Columns& columns, store::Source& corpus);
+  // results.h5, with these attributes besides its own, and rejects.jsonl, from the parts of all shards.
+  store::Totals publish(const store::Columns& columns, store::Source& corpus,
+                        const store::RunDirectory::Attributes& attributes);
   // Then summary.json, run.json and last _SUCCESS.
   void succeed(std::string_view summary, std::string_view run);
   // True if the job had ended before: nothing was left to do.

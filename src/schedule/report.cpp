@@ -162,6 +162,14 @@ std::string speed_text(const Outcome& outcome, const Shares& shares) {
          advice(outcome);
 }
 
+std::string int8_text(const Int8Error& error) {
+  std::string text = fmt::format(
+      "int8 against bf16, {} tokens of {} documents: mean |difference| {:.4f}, max {:.3f}; perplexity x {:.5f}",
+      count_text(static_cast<double>(error.tokens)), error.documents, error.mean, error.greatest, error.ratio);
+  if (error.interval) text += fmt::format(" (95 %: {:.5f} to {:.5f})", error.interval->first, error.interval->second);
+  return text + "\n";
+}
+
 }  // namespace
 
 StreamingReport streaming_of(const Outcome& outcome) {
@@ -217,6 +225,7 @@ std::string report_text(const Outcome& outcome) {
                     std::exp(-totals.logprob / tokens), std::exp(-totals.logprob / static_cast<double>(totals.words)),
                     std::exp(-totals.logprob / static_cast<double>(totals.bytes)),
                     -totals.logprob / static_cast<double>(totals.bytes) / std::log(2.0));
+  if (outcome.int8_error) text += int8_text(*outcome.int8_error);
   return shares.tokens_per_second > 0 ? text + speed_text(outcome, shares) : text;
 }
 

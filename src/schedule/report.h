@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "schedule/sample.h"
 #include "thresher/base/metrics.h"
 #include "thresher/comm/grid.h"
 #include "thresher/schedule/job.h"
@@ -24,6 +25,7 @@ struct Outcome {
   std::string dtype, device, isa;
   std::string transport;  // between GPUs
   int threads = 0;
+  std::optional<Int8Error> int8_error;  // of jobs in int8
 };
 
 // Speed as shares of the machine's measured peak (definitions: jobs/README.md).

@@ -84,6 +84,7 @@ std::string summary_json(const Outcome& outcome) {
   json["dtype"] = outcome.dtype;
   json["device"] = outcome.device;
   json["isa"] = outcome.isa;
+  if (outcome.int8_error) json["int8_error"] = Json::parse(int8_error_json(*outcome.int8_error));
   json["time_shares"] = time_shares(outcome);
   if (const StreamingReport streaming = streaming_of(outcome); streaming.streamed > 0)
     json["streaming"] = {{"layers", streaming.layers},

@@ -116,8 +116,16 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
   if (job.device == DeviceKind::cuda && job.tokens_per_batch == 0) size_batches(demand, seat, options);
   if (seat.nccl && layout.stages > 1)
     pipes_ = comm::nccl_pipes(seat.grid, *device_, options.capacity.tokens * config_.hidden * 4);
+  loaded_ = options;
   transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, options);
   if (transformer_->load_report().streamed_layers > 0) foresee_waiting(demand, options.capacity.tokens);
+}
+
+void Setup::load_again(const Job& job, tensor::DType dtype) {
+  transformer_.reset();
+  loaded_.dtype = dtype;
+  loaded_.peers = nullptr;
+  transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, loaded_);
 }
 
 void Setup::size_batches(const std::optional<model::StreamDemand>& demand, const Seat& seat,

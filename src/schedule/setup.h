@@ -65,6 +65,9 @@ class Setup {
   model::Transformer& transformer() { return *transformer_; }
   device::TracingDevice& device() { return *device_; }
   engine::StageOptions stage_options() const;
+  // The same part of the model with products in another dtype, in place of the one that was there; read by this rank.
+  // Not with NCCL.
+  void load_again(const Job& job, tensor::DType dtype);
   device::Device& plain_device() { return *plain_device_; }  // inside of it
   const model::ModelConfig& config() const { return config_; }
   // What was loaded, and how long steps waited for streamed layers: after the last step.
@@ -90,6 +93,7 @@ class Setup {
   std::unique_ptr<device::TracingDevice> device_;
   std::unique_ptr<comm::DeviceSums> sums_;  // with NCCL, as the pipes
   comm::NcclPipes pipes_;
+  model::StageOptions loaded_;  // what the transformer was made with
   std::unique_ptr<model::Transformer> transformer_;
   double foreseen_waiting_ = 0;  // for streamed layers, a share of this rank's time
 };

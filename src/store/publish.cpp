@@ -102,13 +102,14 @@ class Publication {
 
 }  // namespace
 
-Totals RunDirectory::publish(const Plan& plan, const Columns& columns, Source& corpus) {
+Totals RunDirectory::publish(const Plan& plan, const Columns& columns, Source& corpus, const Attributes& attributes) {
   if (plan.shards.empty() || plan.shards.front() != 0 || plan.shards.back() != corpus.info().documents) {
     fail(Exit::internal, fmt::format("the plan does not cover the corpus of {} documents", corpus.info().documents));
   }
   const PartReader reader(files_, directory_ / "parts", plan, codec_);
   const std::vector<PartInfo> parts = list_parts(files_, reader, plan);
   hdf5::FilePlan file = plan_results(plan, columns, widest_id(corpus), count_tokens(parts));
+  file.attributes.insert(file.attributes.end(), attributes.begin(), attributes.end());
   const std::size_t result_columns = file.columns.size();
   if (plan.sharded()) plan_master(file, parts, columns);
   hdf5::Layout layout = codec_.lay_out(file);

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "thresher/base/file.h"
@@ -61,8 +62,10 @@ class RunDirectory {
 
   // Checks every part against the plan and writes results.h5, then rejects.jsonl: all rows in document order, or, when
   // the plan is sharded, virtual datasets over the parts and the table that readers check them by. Idempotent. Removes
-  // neither parts nor anything else. Holds one part in memory at a time.
-  Totals publish(const Plan& plan, const Columns& columns, Source& corpus);
+  // neither parts nor anything else. Holds one part in memory at a time. `attributes` of results.h5, by name, besides
+  // its own.
+  using Attributes = std::vector<std::pair<std::string, std::string>>;
+  Totals publish(const Plan& plan, const Columns& columns, Source& corpus, const Attributes& attributes = {});
 
   // Small files by name ("summary.json"), replaced atomically.
   void write(const std::string& name, std::string_view content);

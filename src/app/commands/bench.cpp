@@ -52,8 +52,10 @@ std::vector<tensor::DType> read_dtypes(Arguments& arguments) {
       dtypes.push_back(tensor::DType::bf16);
     } else if (name == "f32") {
       dtypes.push_back(tensor::DType::f32);
+    } else if (name == "int8") {
+      dtypes.push_back(tensor::DType::i8);
     } else {
-      arguments.reject(fmt::format("--dtype is '{}', but has to be bf16, f32 or both with a comma", given));
+      arguments.reject(fmt::format("--dtype is '{}', but has to be bf16, f32, int8 or some with commas", given));
       break;
     }
   }
@@ -77,6 +79,8 @@ BenchOptions read_options(Arguments& arguments) {
   options.settings.seconds = arguments.real("seconds", 0.01, 3600).value_or(3);
   options.settings.seconds_per_step = options.settings.seconds / 10;
   const std::optional<std::int64_t> seed = arguments.whole("seed", 0, INT64_MAX);
+  if (cuda && std::count(options.dtypes.begin(), options.dtypes.end(), tensor::DType::i8) > 0)
+    arguments.reject("--dtype int8 is for --device cpu");
   if (seed && options.make_model.empty()) arguments.reject("--seed is for --make-model");
   if (options.score && !options.make_model.empty()) arguments.reject("--score cannot be combined with --make-model");
   arguments.finish();
@@ -188,7 +192,7 @@ Command bench_command() {
   command.groups = {
       {"What to measure",
        {{"shape", Arity::one, "NAME|FILE", "llama-1b, llama-8b, llama-small, tiny, or a config.json", "llama-1b"},
-        {"dtype", Arity::one, "LIST", "bf16, f32 or bf16,f32", "bf16"},
+        {"dtype", Arity::one, "LIST", "bf16, f32, int8, or some with commas", "bf16"},
         {"score", Arity::flag, "", "also score from end to end", ""},
         {"json", Arity::flag, "", "print JSON", ""}}},
       {"How",

@@ -47,9 +47,9 @@ PlanOptions read_options(Arguments& arguments) {
                                  *options.mean_tokens));
   options.ranks = arguments.whole("ranks", 1, 65536);
   options.nodes = arguments.whole("nodes", 1, 65536);
-  constexpr std::string_view dtypes[] = {"bf16", "f32"};
-  if (const auto dtype = arguments.choice("dtype", dtypes))
-    options.dtype = *dtype == 0 ? tensor::DType::bf16 : tensor::DType::f32;
+  constexpr std::string_view dtypes[] = {"bf16", "f32", "int8"};
+  constexpr tensor::DType named[] = {tensor::DType::bf16, tensor::DType::f32, tensor::DType::i8};
+  if (const auto dtype = arguments.choice("dtype", dtypes)) options.dtype = named[*dtype];
   options.demand.tokens_per_batch = arguments.whole("tokens-per-batch", 1, most_tokens).value_or(0);
   options.window = arguments.whole("window", 2, most_tokens).value_or(0);
   options.stride = arguments.whole("stride", 1, most_tokens).value_or(0);
@@ -223,7 +223,7 @@ Command plan_command() {
                       {"documents", Arity::one, "N", "without a corpus: how many documents", ""},
                       {"mean-tokens", Arity::one, "N", "their mean length", ""},
                       {"longest-tokens", Arity::one, "N", "and the longest; in between as web texts are", "all alike"},
-                      {"dtype", Arity::one, "NAME", "bf16 or f32", "bf16, or f32 where the weights are"},
+                      {"dtype", Arity::one, "NAME", "bf16, f32 or int8", "bf16, or f32 where the weights are"},
                       {"tokens-per-batch", Arity::one, "N", "tokens of a batch", "the machine's, or 1024"},
                       {"window", Arity::one, "N", "as for score", "the model's positions"},
                       {"stride", Arity::one, "N", "as for score", "half a window"},

@@ -37,13 +37,16 @@ void check_cuda(Arguments& arguments) {
 }
 
 void read_model_options(Arguments& arguments, schedule::Job& job) {
-  constexpr std::string_view dtypes[] = {"bf16", "f32"};
+  constexpr std::string_view dtypes[] = {"bf16", "f32", "int8"};
   constexpr std::string_view devices[] = {"cpu", "cuda"};
   if (const auto dtype = arguments.choice("dtype", dtypes)) {
-    job.dtype = *dtype == 0 ? tensor::DType::bf16 : tensor::DType::f32;
+    constexpr tensor::DType named[] = {tensor::DType::bf16, tensor::DType::f32, tensor::DType::i8};
+    job.dtype = named[*dtype];
   }
   job.device = static_cast<schedule::DeviceKind>(arguments.choice("device", devices).value_or(0));
   const bool cuda = job.device == schedule::DeviceKind::cuda;
+  if (cuda && job.dtype == tensor::DType::i8)
+    arguments.reject("--dtype int8 is for --device cpu; bf16 is what GPUs compute fastest in here");
   job.share_gpus = arguments.flag("share-gpus");
   if (job.share_gpus && !cuda) arguments.reject("--share-gpus is for --device cuda");
   constexpr std::string_view transports[] = {"auto", "nccl", "host"};
@@ -142,7 +145,8 @@ Command score_command() {
         {"top-k", Arity::one, "K", "also write the K likeliest tokens; implies --per-token", ""}}},
       intake_group(),
       {"Machine",
-       {{"dtype", Arity::one, "NAME", "bf16 or f32", "bf16, or f32 where the weights are"},
+       {{"dtype", Arity::one, "NAME", "bf16, f32 or int8 (which measures its error)",
+         "bf16, or f32 where the weights are"},
         {"device", Arity::one, "NAME", "cpu or cuda: a GPU for each rank of a host", "cpu"},
         {"share-gpus", Arity::flag, "", "let several ranks compute on one GPU", ""},
         {"stream-layers", Arity::one, "WHEN", "from host memory: auto, where they do not fit; on: all; off", "auto"},
