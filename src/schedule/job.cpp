@@ -425,9 +425,10 @@ std::string Run::stopped_text() const {
 
 void Run::sample() {
   if (setup_->choices().dtype != tensor::DType::i8) return;
-  activities_.scorer.begin(base::Doing::working, "scoring a sample in int8 and bf16");
+  const bool samples = grid_->place().replica == 0;
+  activities_.scorer.begin(samples ? base::Doing::working : base::Doing::waiting, "scoring a sample in int8 and bf16");
   agree(world_.comm, names_, [&] {
-    if (grid_->place().replica != 0) return;
+    if (!samples) return;
     guarded([&] { outcome_.int8_error = measure_int8({*setup_, job_, survey_, *grid_, activities_.scorer}); });
   });
 }

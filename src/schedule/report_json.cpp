@@ -100,6 +100,27 @@ std::string summary_json(const Outcome& outcome) {
   return json.dump(2) + "\n";
 }
 
+std::string int8_error_json(const Int8Error& error) {
+  Json json;
+  json["against"] = "bf16";
+  json["documents"] = error.documents;
+  json["tokens"] = error.tokens;
+  json["mean_difference"] = error.mean;
+  json["max_difference"] = error.greatest;
+  json["perplexity_ratio"] = error.ratio;
+  if (error.interval) {
+    json["perplexity_ratio_95"] = {error.interval->first, error.interval->second};
+  } else {
+    json["perplexity_ratio_95"] = nullptr;
+  }
+  return json.dump();
+}
+
+store::RunDirectory::Attributes attributes_of(const std::optional<Int8Error>& error) {
+  if (!error) return {};
+  return {{"int8_error", int8_error_json(*error)}};
+}
+
 std::string run_json(const Job& job, const Outcome& outcome, const std::vector<std::string>& hosts,
                      const std::string& started, const std::string& ended) {
   Json json;

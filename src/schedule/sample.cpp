@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "thresher/base/check.h"
@@ -94,27 +93,6 @@ Int8Error compare(std::span<const store::Rows> in_int8, std::span<const store::R
   const double width = normal_95 * std::sqrt(squares * count / (count - 1)) / all.tokens;
   error.interval = {std::exp(mean - width), std::exp(mean + width)};
   return error;
-}
-
-std::string int8_error_json(const Int8Error& error) {
-  nlohmann::ordered_json json;
-  json["against"] = "bf16";
-  json["documents"] = error.documents;
-  json["tokens"] = error.tokens;
-  json["mean_difference"] = error.mean;
-  json["max_difference"] = error.greatest;
-  json["perplexity_ratio"] = error.ratio;
-  if (error.interval) {
-    json["perplexity_ratio_95"] = {error.interval->first, error.interval->second};
-  } else {
-    json["perplexity_ratio_95"] = nullptr;
-  }
-  return json.dump();
-}
-
-store::RunDirectory::Attributes attributes_of(const std::optional<Int8Error>& error) {
-  if (!error) return {};
-  return {{"int8_error", int8_error_json(*error)}};
 }
 
 }  // namespace thresher::schedule

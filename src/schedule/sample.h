@@ -36,7 +36,7 @@ std::vector<engine::EncodedShard> draw_sample(store::Source& corpus, const std::
 // left out.
 Int8Error compare(std::span<const store::Rows> in_int8, std::span<const store::Rows> in_bf16);
 
-// As results.h5 and summary.json have it.
+// As results.h5 and summary.json have it (report_json.cpp).
 std::string int8_error_json(const Int8Error& error);
 store::RunDirectory::Attributes attributes_of(const std::optional<Int8Error>& error);
 

@@ -11,6 +11,8 @@ namespace {
 // Rows in the sample's order, at the leader.
 std::vector<store::Rows> score(const Sampler& sampler, const std::vector<engine::EncodedShard>& sample) {
   Setup& setup = sampler.setup;
+  // A message of this stage must not find a rank that still listens for the one before.
+  sampler.grid.replica().barrier();
   engine::Stage stage(setup.transformer(), sampler.grid, setup.stage_options(), sampler.activity);
   std::vector<store::Rows> rows;
   if (!stage.leads()) {
