@@ -26,7 +26,7 @@ class JobRecord {
 
   // results.h5, with these attributes besides its own, and rejects.jsonl, from the parts of all shards.
   store::Totals publish(const store::Columns& columns, store::Source& corpus,
-                        const store::RunDirectory::Attributes& attributes);
+                        const store::RunDirectory::Attributes& attributes = {});
   // Then summary.json, run.json and last _SUCCESS.
   void succeed(std::string_view summary, std::string_view run);
   // True if the job had ended before: nothing was left to do.
