@@ -188,7 +188,7 @@ class Alone(SignalsTest):
 
 
 class Ranks(SignalsTest):
-    documents = 500
+    documents = 1500  # the same run is stopped three times, each time after a second or two
 
     def test_ranks(self):
         seed = int(os.environ.get('THRESHER_SEED', time.time_ns() % 1_000_000))
