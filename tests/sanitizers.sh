@@ -40,12 +40,17 @@ probe=$(mktemp -d)
 trap 'rm -rf "$probe"' EXIT
 sanitizers=address,undefined
 [ $preset = asan ] || sanitizers=thread
-if ! echo 'int main() {}' | c++ -x c++ - "-fsanitize=$sanitizers" -static-libasan -static-libubsan -static-libtsan \
-    -o "$probe/program" 2>"$probe/why" || ! "$probe/program" 2>>"$probe/why"; then
+echo 'int main() {}' >"$probe/program.cpp"
+if ! c++ "-fsanitize=$sanitizers" -static-libasan -static-libubsan -static-libtsan "$probe/program.cpp" \
+    -o "$probe/program" 2>"$probe/why" || ! ASAN_OPTIONS=detect_leaks=0 "$probe/program" 2>>"$probe/why"; then
   cat "$probe/why" >&2
   echo "sanitizers.sh: this compiler cannot make or run programs with -fsanitize=$sanitizers (above), so nothing was" \
     "tested with it; on Debian libgcc-12-dev, which g++ needs, has the libraries" >&2
   exit 69
+fi
+if ! "$probe/program" 2>/dev/null; then
+  echo "sanitizers.sh: no process may look at another one here (ptrace), so no leaks are looked for" >&2
+  export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 fi
 
 cores=$(nproc)
