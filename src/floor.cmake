@@ -27,8 +27,8 @@ endif()
 target_include_directories(thresher_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 
 # thresher_together(<library> <source> ...): a sanitized build, which costs twice the compiler's time, compiles the
-# library's sources a dozen at a time, in a quarter of it. Not the ones named: they give a name to one thing that another
-# source gives to another.
+# library's sources a dozen at a time, so that they share what they include. Not the ones named: they give a name to one
+# thing that another source gives to another.
 function(thresher_together library)
   if(THRESHER_SANITIZE AND NOT THRESHER_FUZZ)
     set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
