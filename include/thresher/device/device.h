@@ -188,8 +188,9 @@ class Device {
   virtual void reserve(std::int64_t rows, std::int64_t scored, std::int64_t top_k) = 0;
 
   // A weight from a host matrix [outputs, inputs] in f32, bf16 or f16, to be multiplied with activations of `dtype`
-  // (f32, bf16 or, where quantises(), i8); either extent may be 0. The host matrix may be freed afterwards. `cuts` are boundaries {0, ...,
-  // inputs} of 1, 2, 4 or 8 pieces of the inputs, uneven and empty ones allowed; without them there is one piece.
+  // (f32, bf16 or, where quantises(), i8); either extent may be 0. The host matrix may be freed afterwards. `cuts` are
+  // boundaries {0, ..., inputs} of 1, 2, 4 or 8 pieces of the inputs, uneven and empty ones allowed; without them there
+  // is one piece.
   // A device that computes in the host's memory takes both residences alike.
   virtual std::unique_ptr<Weight> pack(const Tensor& matrix, DType dtype, std::span<const std::int64_t> cuts,
                                        Residence residence) = 0;
