@@ -2,7 +2,7 @@
 """Checks that the tree keeps to its plan: check.py TREE. Prints each breach as file:line: reason; exits 1 if any.
 
 Floors (an include points down, never up or sideways), third-party headers in their places, plain public headers, file
-and function sizes, one rank's role decided in one place.
+and function sizes, one rank's role decided in one place, no other names at the top level.
 """
 import re
 import sys
@@ -54,6 +54,9 @@ JSON_FILES = {
 SYSTEM = re.compile(r'(sys|net|arpa|linux)/|[a-z0-9_]+$|(unistd|fcntl|signal|sched|dlfcn|poll|pthread|malloc|glob|'
                     r'fnmatch|errno|spawn|immintrin|x86intrin|cpuid|execinfo|stdlib|string|stdint)\.h$')
 KERNELS = re.compile(r'src/device/(cpu|cuda)/kernels')
+# Names at the top level, next to those that begin with a dot; the last two are what builds and jobs write.
+TOP = {'CMakeLists.txt', 'CMakePresets.json', 'LICENSE', 'README.md', 'configs', 'data', 'include', 'jobs', 'slurm', 'src',
+       'tests', 'build', 'runs'}
 FILE_LINES = 500
 FUNCTION_LINES = 60
 CODE = {'.cpp', '.h', '.cu', '.cuh'}
@@ -179,7 +182,8 @@ def check_file(path, text):
 
 def check_tree(tree):
     """Every breach as 'path:line: reason'."""
-    breaches = []
+    breaches = [f'{path.name}:1: no name of the top level' for path in sorted(tree.iterdir())
+                if path.name not in TOP and not path.name.startswith('.')]
     for top in ('include', 'src', 'tests'):
         for file in sorted((tree / top).rglob('*')):
             if file.is_file() and file.suffix in CODE | {'.py', '.sh', '.cmake'}:

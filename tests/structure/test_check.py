@@ -47,6 +47,7 @@ BAD = [
     ('src/engine/a.cpp', 'int a;\n' * 501, '501 lines'),
     ('src/engine/a.cpp', 'int f(int a) {\n' + '  a += 1;\n' * 59 + '}\n', 'f has 61 lines'),
     ('src/engine/a.cpp', 'struct S {\n  int f() const {\n' + '    g();\n' * 60 + '  }\n};\n', 'f has 62 lines'),
+    ('with', '', 'no name of the top level'),
     ('tests/base/a.cpp', 'BOOST_AUTO_TEST_CASE(a) {\n' + '  g();\n' * 70 + '}\n', 'BOOST_AUTO_TEST_CASE has 72 lines'),
 ]
 
@@ -57,6 +58,7 @@ FINE = [
     ('src/schedule/a.cpp', 'bool f(Comm& c) { return c.rank() == 0; }\n'),
     ('src/engine/a.cpp', 'int f(int a) {\n' + '  a += 1;\n' * 58 + '}\n'),
     ('src/device/cpu/kernels/attend.h', 'int kernel(int a) {\n' + '  a += 1;\n' * 80 + '}\n'),
+    ('.ci/run', ''),
     ('src/engine/a.cpp', 'namespace a {\n' + 'int b = c({1});\n' * 100 + '}\n'),
 ]
 
