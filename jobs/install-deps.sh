@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev
-  libboost-test-dev libdnnl-dev libfmt-dev libpcre2-dev libsimdjson-dev libutf8proc-dev libxxhash-dev libzstd-dev
+  libboost-test-dev libdnnl-dev libfmt-dev libhwloc-dev libpcre2-dev libsimdjson-dev libutf8proc-dev libxxhash-dev libzstd-dev
   nlohmann-json3-dev zlib1g-dev)
 texts=(fortunes)
 tests=(python3 python3-h5py libboost-context-dev iproute2 patchelf slurmctld slurmd slurm-client munge shellcheck)

@@ -11,17 +11,10 @@
 #include <sstream>
 #include <string_view>
 
+#include "thresher/base/cores.h"
+
 namespace thresher::base {
 namespace {
-
-// Cores that a cgroup (v2) lets this process use, or 0 where there is no limit.
-int cgroup_cores() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
-  return std::max(1, static_cast<int>(std::stod(quota) / period));
-}
 
 // The number in a file, or behind a word at the beginning of one of its lines; -1 where there is none.
 std::int64_t number_in(const std::string& path, std::string_view word = {}) {
@@ -55,11 +48,17 @@ std::string host_name() {
 }
 
 int usable_cores() {
-  cpu_set_t set;
-  int cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
-  const int quota = cgroup_cores();
-  return std::max(1, quota > 0 ? std::min(cores, quota) : cores);
+  const auto cores = static_cast<int>(cores_of_process().size());
+  const int quota = quota_cores();
+  return quota > 0 ? std::min(cores, quota) : cores;
+}
+
+int quota_cores() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
+  return std::max(1, static_cast<int>(std::stod(quota) / period));
 }
 
 std::string core_list() {

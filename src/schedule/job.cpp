@@ -130,6 +130,7 @@ class Run {
   std::int64_t shards_left_ = 0;  // rank zero: not committed
   Advance advance_;               // rank zero: what was committed in this run
   std::unique_ptr<device::GpuMeter> meter_;
+  Threads threads_;
   Outcome outcome_;
   base::Metrics metrics_;
   Stop stop_;
@@ -219,13 +220,12 @@ comm::Layout Run::choose_grid() {
 
 void Run::load() {
   activities_.scorer.begin(base::Doing::working, "loading the model");
-  const auto local = std::count(hosts_.begin(), hosts_.end(), hosts_[static_cast<std::size_t>(world_.comm.rank())]);
+  threads_ = take_threads(job_, world_.comm, hosts_);
   const bool broadcast = load_by_broadcast(job_, *grid_, hosts_);
   const Transport transport = agree_on_transport(world_.comm, job_, grid_->layout(), gpu_.gpus, names_);
   outcome_.transport = transport.text;
   if (job_.device == DeviceKind::cuda) world_.comm.broadcast(algorithms_, 0);
-  const Seat seat{
-      *grid_, static_cast<int>(local), gpu_.place, transport.nccl, broadcast ? &grid_->peers() : nullptr, algorithms_};
+  const Seat seat{*grid_, threads_, gpu_.place, transport.nccl, broadcast ? &grid_->peers() : nullptr, algorithms_};
   const auto build = [&] { setup_ = std::make_unique<Setup>(job_, survey_, seat); };
   agree(world_.comm, names_, [&] { guarded(build); });
   activities_.scorer.begin(base::Doing::waiting, "waiting for all ranks to load the model");
@@ -283,10 +283,12 @@ void Run::work() {
   if (!gpu_.uuids.empty()) meter_ = device::watch_gpu(gpu_.uuids[static_cast<std::size_t>(world_.comm.rank())]);
   guarded([&] {
     engine::Stage stage(setup.transformer(), *grid_, setup.stage_options(), activities_.scorer);
-    if (stage.leads())
+    if (stage.leads()) {
       lead_replica(stage);
-    else
+    } else {
+      const base::BoundThread bound(threads_.first());
       stage.follow();
+    }
     metrics_.set("seconds", watch.seconds());
     measure(stage.times());
   });
@@ -307,6 +309,7 @@ void Run::lead_replica(engine::Stage& stage) {
                           .columns = setup.choices().columns,
                           .job = plan_.identity(),
                           .own_parts = own_parts ? &*own_parts : nullptr,
+                          .scorer_core = threads_.first(),
                           .activities = activities_,
                           .stop = stop_};
   if (leads_)
@@ -457,7 +460,8 @@ base::Exit Run::conclude() {
     outcome_.gpus = gpu_.uuids;
     outcome_.device = setup_->device().kind();
     outcome_.isa = setup_->device().isa();
-    outcome_.threads = setup_->choices().threads;
+    outcome_.threads = threads_.count;
+    outcome_.pinned = !threads_.pinned.empty();
     outcome_.seconds = watch_.seconds();
     if (record_->was_complete())
       base::info(fmt::format("{} is complete: nothing was left to do", job_.output.string()));

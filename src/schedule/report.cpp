@@ -147,10 +147,11 @@ std::string idle_text(const Outcome& outcome) {
 }
 
 std::string speed_text(const Outcome& outcome, const Shares& shares) {
-  std::string text = fmt::format("this run: {:.2f} s on {} rank{} x {} thread{} ({}, {}, {}, {}), {} tokens/s\n",
-                                 outcome.seconds, outcome.ranks.size(), outcome.ranks.size() == 1 ? "" : "s",
-                                 outcome.threads, outcome.threads == 1 ? "" : "s", outcome.layout.text(),
-                                 outcome.device, outcome.isa, outcome.dtype, count_text(shares.tokens_per_second));
+  std::string text =
+      fmt::format("this run: {:.2f} s on {} rank{} x {} {}thread{} ({}, {}, {}, {}), {} tokens/s\n", outcome.seconds,
+                  outcome.ranks.size(), outcome.ranks.size() == 1 ? "" : "s", outcome.threads,
+                  outcome.pinned ? "pinned " : "", outcome.threads == 1 ? "" : "s", outcome.layout.text(),
+                  outcome.device, outcome.isa, outcome.dtype, count_text(shares.tokens_per_second));
   if (shares.peak > 0)
     text += fmt::format("{} of {} measured peak = {:.1f} %; matrix products {:.1f} % of the time\n",
                         rate_text(shares.flops_per_second), rate_text(shares.peak), 100 * shares.peak_fraction,

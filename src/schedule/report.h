@@ -25,6 +25,7 @@ struct Outcome {
   std::string dtype, device, isa;
   std::string transport;  // between GPUs
   int threads = 0;
+  bool pinned = false;
   std::optional<Int8Error> int8_error;  // of jobs in int8
 };
 

@@ -80,6 +80,7 @@ std::string summary_json(const Outcome& outcome) {
   json["products_fraction"] = shares.products_fraction;
   json["ranks"] = outcome.ranks.size();
   json["threads"] = outcome.threads;
+  json["pinned"] = outcome.pinned;
   json["layout"] = outcome.layout.text();
   json["dtype"] = outcome.dtype;
   json["device"] = outcome.device;

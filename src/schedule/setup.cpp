@@ -82,7 +82,6 @@ bool load_by_broadcast(const Job& job, const comm::Grid& grid, std::span<const s
 
 Setup::Setup(const Job& job, const Survey& survey, const Seat& seat)
     : config_(model::read_config(base::real_files(), job.model)), choices_(choose(job, config_, survey)) {
-  choices_.threads = job.threads > 0 ? job.threads : std::max(1, base::usable_cores() / seat.local_ranks);
   if (seat.leads()) {
     corpus_ = store::open_corpus(survey.corpus);
     choose_tokens(job);
@@ -103,8 +102,8 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
                               .streaming = job.streaming};
   options.part = model::Part{stages[static_cast<std::size_t>(place.stage)], place.shard, layout.shards, job.tp_exact};
   plain_device_ = job.device == DeviceKind::cuda
-                      ? device::make_cuda_device({.gpu = seat.gpu, .threads = choices_.threads, .algorithms = {}})
-                      : device::make_cpu_device({choices_.threads});
+                      ? device::make_cuda_device({.gpu = seat.gpu, .threads = seat.threads.count, .algorithms = {}})
+                      : device::make_cpu_device({seat.threads.count, seat.threads.pinned});
   if (!seat.algorithms.empty()) give_algorithms(*plain_device_, seat.algorithms, job.output.string());
   device_ = std::make_unique<device::TracingDevice>(*plain_device_);
   if (seat.nccl && layout.shards > 1)

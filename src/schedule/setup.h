@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "schedule/survey.h"
+#include "schedule/threads.h"
 #include "thresher/base/metrics.h"
 #include "thresher/comm/grid.h"
 #include "thresher/comm/nccl.h"
@@ -25,10 +26,9 @@
 
 namespace thresher::schedule {
 
-// The job's options with every default chosen; the threads by the ranks that share a host.
+// The job's options with every default chosen.
 struct Choices {
   tensor::DType dtype = tensor::DType::bf16;
-  int threads = 1;
   std::int64_t tokens_per_batch = 0;
   engine::WindowRule rule;
   store::Columns columns;
@@ -41,7 +41,7 @@ Choices choose(const Job& job, const model::ModelConfig& config, const Survey& s
 // This rank among the others.
 struct Seat {
   const comm::Grid& grid;
-  int local_ranks = 1;          // share this host
+  const Threads& threads;
   int gpu = 0;                  // this rank's, with --device cuda
   bool nccl = false;            // how this rank's GPU exchanges with those of its replica
   comm::Comm* peers = nullptr;  // as model::StageOptions::peers

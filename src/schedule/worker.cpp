@@ -125,7 +125,9 @@ class Scoring {
   Scoring(const WorkerParts& parts, base::Metrics& metrics)
       : parts_(parts), task_(parts.task), reader_(parts), delivery_(make_delivery(parts, metrics)) {}
 
+  // The other threads are there already: they stay off this one's core as far as there are others.
   void run(base::Metrics& metrics) {
+    const base::BoundThread bound(parts_.scorer_core);
     while (more_ || !task_.idle()) {
       if (parts_.stop.level() != StopLevel::none) wind_up();
       if (more_ && task_.hungry())

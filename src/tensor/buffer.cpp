@@ -1,7 +1,9 @@
 #include "thresher/tensor/buffer.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -11,6 +13,9 @@ namespace thresher::tensor {
 namespace {
 
 constexpr std::int64_t alignment = 64;
+constexpr std::int64_t huge_page = std::int64_t{2} << 20;
+// Smaller buffers would waste a part of their last page that counts.
+constexpr std::int64_t least_for_huge_pages = 8 * huge_page;
 
 std::int64_t aligned(std::int64_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;
@@ -38,9 +43,13 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 Buffer host_buffer(std::int64_t bytes) {
-  const std::int64_t size = aligned(bytes > 0 ? bytes : 1);
-  void* data = std::aligned_alloc(alignment, static_cast<std::size_t>(size));
+  const bool huge = bytes >= least_for_huge_pages;
+  const std::int64_t unit = huge ? huge_page : alignment;
+  const std::int64_t size = (std::max<std::int64_t>(bytes, 1) + unit - 1) / unit * unit;
+  void* data = std::aligned_alloc(static_cast<std::size_t>(unit), static_cast<std::size_t>(size));
   if (!data) base::fail(base::Exit::os, fmt::format("out of memory: {} bytes asked for", size));
+  // A wish: where the system has no huge pages to give, the memory is as good.
+  if (huge) static_cast<void>(madvise(data, static_cast<std::size_t>(size), MADV_HUGEPAGE));
   return {data, bytes, [](void* memory, std::int64_t) { std::free(memory); }};
 }
 

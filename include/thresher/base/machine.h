@@ -7,9 +7,11 @@
 namespace thresher::base {
 
 std::string host_name();
-// Processors this process may run on (its affinity mask, or the cgroup's quota where that is less).
+// Cores this process may run on (of its affinity mask; or the cgroup's quota where that is less).
 int usable_cores();
-// Their numbers, as "0-3,8".
+// What the cgroup's quota is worth in cores, at least 1; 0 where there is none.
+int quota_cores();
+// The numbers of the hardware threads this process may run on, as "0-3,8".
 std::string core_list();
 // The most memory this process has held, in bytes.
 std::int64_t peak_memory();

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 
+#include "thresher/base/cores.h"
 #include "thresher/device/softmax.h"
 #include "thresher/tensor/buffer.h"
 #include "thresher/tensor/tensor.h"
@@ -95,6 +96,7 @@ struct ScoreParts {
 
 struct DeviceOptions {
   int threads = 1;
+  base::Cores cores = {};  // of each thread; the device's own stay there. Empty: any
 };
 
 // What `bring` did since the device was made.

@@ -25,6 +25,8 @@ enum class PrefixToken : std::uint8_t { none, bos, eos };
 enum class LoadMode : std::uint8_t { automatic, each, broadcast };
 
 enum class DeviceKind : std::uint8_t { cpu, cuda };
+// Whether each thread that computes stays on a core of its own; automatic: where the job uses all cores there are.
+enum class Pin : std::uint8_t { automatic, on, off };
 // Of tensors between GPUs; automatic: NCCL where it can be.
 enum class GpuTransport : std::uint8_t { automatic, nccl, host };
 
@@ -44,6 +46,7 @@ struct Job {
   std::optional<OutputMode> output_mode;  // default: by the predicted size of the results
   double watchdog = 40;                   // seconds that a rank may be silent, 0 = for ever
   int threads = 0;                        // default: cores / ranks on this host
+  Pin pin = Pin::automatic;               // with the CPU device
   std::int64_t tokens_per_batch = 0;
   std::int64_t window = 0;  // default: the model's positions
   std::int64_t stride = 0;  // default: half a window

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "thresher/base/cores.h"
 #include "thresher/base/metrics.h"
 #include "thresher/comm/mailbox.h"
 #include "thresher/engine/score_task.h"
@@ -26,6 +27,7 @@ struct WorkerParts {
   store::Columns columns;
   std::string job;               // store::Plan::identity()
   store::PartWriter* own_parts;  // null: rank zero commits
+  base::Core scorer_core;        // of the thread that calls run_worker; empty: any
   Activities& activities;
   const Stop& stop;
 };

@@ -29,7 +29,8 @@ class Buffer {
   Release release_;
 };
 
-// Host memory, 64-byte aligned, not initialised. Throws base::Error (os) with the size when there is none.
+// Host memory, 64-byte aligned, not initialised; large ones on huge pages where the system has some. Throws base::Error
+// (os) with the size when there is none.
 Buffer host_buffer(std::int64_t bytes);
 
 // Cuts one buffer into tensors, each 64-byte aligned. Nothing is freed singly: `reset` starts the next batch.

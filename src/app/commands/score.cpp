@@ -52,6 +52,9 @@ void read_model_options(Arguments& arguments, schedule::Job& job) {
   constexpr std::string_view transports[] = {"auto", "nccl", "host"};
   job.gpu_transport = static_cast<schedule::GpuTransport>(arguments.choice("gpu-transport", transports).value_or(0));
   if (arguments.given("gpu-transport") && !cuda) arguments.reject("--gpu-transport is for --device cuda");
+  constexpr std::string_view pins[] = {"auto", "on", "off"};
+  job.pin = static_cast<schedule::Pin>(arguments.choice("pin", pins).value_or(0));
+  if (job.pin == schedule::Pin::on && cuda) arguments.reject("--pin on is for --device cpu");
   if (cuda) check_cuda(arguments);
   constexpr std::string_view streams[] = {"auto", "on", "off"};
   job.streaming = static_cast<model::Streaming>(arguments.choice("stream-layers", streams).value_or(0));
@@ -155,6 +158,7 @@ Command score_command() {
         {"tp-exact", Arity::one, "on|off", "the same bits for every tp; off is another job", "on; cuda: off"},
         {"load", Arity::one, "HOW", "auto; each: every rank reads its part; broadcast: one does", "auto"},
         {"threads", Arity::one, "N", "threads of each rank", "cores / local ranks"},
+        {"pin", Arity::one, "WHEN", "threads to cores: auto, where a job uses all of them; on, off", "auto"},
         {"tokens-per-batch", Arity::one, "N", "changes speed and memory, never results", "chosen"}}},
       {"Job",
        {{"shard-documents", Arity::one, "N", "documents committed at once, at most", "512"},

@@ -49,7 +49,7 @@ struct CpuDevice::Span {
 };
 
 CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
-    : crew_(options.threads),
+    : crew_(options.threads, options.cores),
       kernels_(kernels_for(isa)),
       products_(kernels_, crew_),
       cut_products_(kernels_, products_, crew_),

@@ -20,9 +20,15 @@ constexpr std::uint64_t tasks_mask = 0xffffffffu;
 
 }  // namespace
 
-Crew::Crew(int threads) {
+Crew::Crew(int threads, const base::Cores& cores) {
   if (threads < 1) base::fail(base::Exit::usage, fmt::format("a CPU device needs at least 1 thread, not {}", threads));
-  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  for (int thread = 1; thread < threads; ++thread) {
+    const auto place = static_cast<std::size_t>(thread);
+    workers_.emplace_back([this, thread, core = place < cores.size() ? cores[place] : base::Core()] {
+      const base::BoundThread bound(core);
+      work(thread);
+    });
+  }
 }
 
 Crew::~Crew() {

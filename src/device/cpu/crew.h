@@ -12,12 +12,15 @@
 #include <thread>
 #include <vector>
 
+#include "thresher/base/cores.h"
+
 namespace thresher::device::cpu {
 
 class Crew {
  public:
-  // The calling thread and `threads` - 1 of its own. Used by one thread at a time.
-  explicit Crew(int threads);
+  // The calling thread and `threads` - 1 of its own, each on its core if there are `cores`. Used by one thread at a
+  // time.
+  explicit Crew(int threads, const base::Cores& cores = {});
   ~Crew();
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
