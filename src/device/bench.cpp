@@ -46,7 +46,7 @@ class Workbench {
   template <class Value>
   Tensor integers(std::int64_t columns, const Value& value);
   // What a product reads: `values`, or where products are in int8 bytes that stand for some.
-  Tensor inputs(std::int64_t columns, std::span<const std::int64_t> cuts);
+  Tensor inputs(DType held, std::int64_t columns, std::span<const std::int64_t> cuts);
   std::unique_ptr<Weight> weight(std::int64_t outputs, std::int64_t inputs, DType dtype,
                                  std::span<const std::int64_t> cuts = {});
 
@@ -115,8 +115,8 @@ std::unique_ptr<Weight> Workbench::weight(std::int64_t outputs, std::int64_t inp
   return device_.pack(copy, dtype, cuts);
 }
 
-Tensor Workbench::inputs(std::int64_t columns, std::span<const std::int64_t> cuts) {
-  if (products_ != DType::i8) return values(dtype_, shape_.tokens, columns);
+Tensor Workbench::inputs(DType held, std::int64_t columns, std::span<const std::int64_t> cuts) {
+  if (held != DType::i8) return values(dtype_, shape_.tokens, columns);
   const auto pieces = static_cast<std::int64_t>(cuts.size()) - 1;
   const Tensor from = values(DType::f32, shape_.tokens, columns), gain = values(DType::f32, 1, columns);
   buffers_.push_back(device_.allocate(shape_.tokens * columns));
@@ -150,7 +150,8 @@ void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inp
   const std::size_t mark = buffers_.size();
   const std::vector<std::int64_t> cuts = cuts_of(inputs, accumulate && shape_.pieces ? 8 : 1);
   const std::unique_ptr<Weight> matrix = weight(outputs, inputs, products_, cuts);
-  const Tensor x = this->inputs(inputs, cuts), out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
+  const Tensor x = this->inputs(products_, inputs, cuts),
+               out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
   step(name, shape_.layers, 2.0 * static_cast<double>(x.elements()) * static_cast<double>(outputs),
        bytes_of(x) + bytes_of(out) * (accumulate ? 2 : 1) + static_cast<double>(matrix->bytes()),
        [&] { device_.matmul(x, *matrix, {}, accumulate, out); });
@@ -162,7 +163,7 @@ void Workbench::rows_steps() {
   const std::int64_t tokens = shape_.tokens, rotated = (shape_.query_heads + shape_.kv_heads) * shape_.head_size;
   const std::vector<std::int64_t> width = cuts_of(shape_.width, 1),
                                   inner = cuts_of(shape_.inner, shape_.pieces ? 8 : 1);
-  const Tensor residual = values(DType::f32, tokens, shape_.width), normed = inputs(shape_.width, width);
+  const Tensor residual = values(DType::f32, tokens, shape_.width), normed = inputs(products_, shape_.width, width);
   const Tensor table = values(dtype_, std::min<std::int64_t>(shape_.vocabulary, 32768), shape_.width);
   const Tensor gain = values(DType::f32, 1, shape_.width),
                ids = integers(tokens, [&](auto t) { return t * 7919 % table.rows; });
@@ -182,7 +183,7 @@ void Workbench::rows_steps() {
                  {.rows = positions, .cos = cos, .sin = sin, .head_size = shape_.head_size, .gain = {}, .epsilon = 0});
   });
 
-  const Tensor both = values(dtype_, tokens, 2 * shape_.inner), gated = inputs(shape_.inner, inner);
+  const Tensor both = values(dtype_, tokens, 2 * shape_.inner), gated = inputs(products_, shape_.inner, inner);
   step("gate", shape_.layers, 0, bytes_of(both) + bytes_of(gated),
        [&] { device_.gate(both, Activation::silu, gated); });
   buffers_.resize(mark);
@@ -208,8 +209,10 @@ void Workbench::attend_step() {
 void Workbench::score_step() {
   const std::size_t mark = buffers_.size();
   const std::int64_t rows = shape_.tokens;
-  const std::unique_ptr<Weight> head = weight(shape_.vocabulary, shape_.width, dtype_);
-  const Tensor hidden = values(dtype_, rows, shape_.width), expected = values(DType::f32, 1, rows);
+  const DType held = shape_.int8_head && products_ == DType::i8 ? DType::i8 : dtype_;
+  const std::int64_t whole[] = {0, shape_.width};
+  const std::unique_ptr<Weight> head = weight(shape_.vocabulary, shape_.width, held);
+  const Tensor hidden = inputs(held, shape_.width, whole), expected = values(DType::f32, 1, rows);
   const Tensor targets = integers(rows, [&](auto t) { return t * 104729 % shape_.vocabulary; });
   const ScoreParts parts{.reference = values(DType::f32, vocabulary_segments, rows),
                          .sum = values(DType::f32, vocabulary_segments, rows),

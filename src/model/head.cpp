@@ -6,6 +6,7 @@
 
 #include "thresher/comm/ending.h"
 #include "thresher/model/partition.h"
+#include "thresher/model/precision.h"
 
 namespace thresher::model {
 namespace {
@@ -178,7 +179,8 @@ std::int64_t Head::scratch_bytes(const Capacity& capacity) {
 }
 
 std::int64_t Head::rows_bytes(const ModelConfig& config, DType dtype, const Capacity& capacity) {
-  return Arena::bytes_of(dtype, capacity.tokens, config.hidden);
+  const std::int64_t plain = Arena::bytes_of(dense(dtype), capacity.tokens, config.hidden);
+  return dtype == DType::i8 ? std::max(plain, Arena::bytes_of_quantised(capacity.tokens, config.hidden, 1)) : plain;
 }
 
 }  // namespace thresher::model

@@ -14,7 +14,7 @@ struct Head {
 
   // Bytes on the device that a batch takes of the arena, without the rows that it scores.
   static std::int64_t scratch_bytes(const Capacity& capacity);
-  // Those rows.
+  // Those rows, of a model with products in `dtype`, whatever its head is in.
   static std::int64_t rows_bytes(const ModelConfig& config, tensor::DType dtype, const Capacity& capacity);
 };
 

@@ -112,7 +112,7 @@ struct Transformer::Parts {
     const Capacity& capacity = options.capacity;
     rope.emplace(device, config, capacity);
     const std::int64_t rows =
-        room() > 1 && scores(*options.part, config) ? Head::rows_bytes(config, dense(options.dtype), capacity) : 0;
+        room() > 1 && scores(*options.part, config) ? Head::rows_bytes(config, options.dtype, capacity) : 0;
     arena_bytes = activation_bytes(config, *options.part, options.dtype, capacity, room());
     slots.clear();
     arena = Arena(device::Buffer());  // the old one goes before the new one comes
@@ -208,8 +208,9 @@ void Transformer::Parts::ask(const Pass& pass, const Tensor& residual, const Inp
              .rows = inputs.scored_rows,
              .targets = inputs.targets,
              .host_targets = host_targets,
-             .hidden = slot.hidden.data() ? tensor::matrix(slot.hidden.data(), pass.dtype, rows, residual.columns)
-                                          : arena.take(pass.dtype, rows, residual.columns),
+             .hidden = weights.head.weight->dtype() == DType::i8 ? arena.take_quantised(rows, pass.whole)
+                       : slot.hidden.data() ? tensor::matrix(slot.hidden.data(), pass.dtype, rows, residual.columns)
+                                            : arena.take(pass.dtype, rows, residual.columns),
              .top_k = options.capacity.top_k});
 }
 
@@ -348,7 +349,7 @@ std::int64_t Transformer::arena_bytes() const {
 std::int64_t activation_bytes(const ModelConfig& config, const Part& part, DType dtype, const Capacity& capacity,
                               int under_way) {
   const std::int64_t residual = Arena::bytes_of(DType::f32, capacity.tokens, config.hidden);
-  const std::int64_t rows = scores(part, config) ? Head::rows_bytes(config, dense(dtype), capacity) : 0;
+  const std::int64_t rows = scores(part, config) ? Head::rows_bytes(config, dtype, capacity) : 0;
   const std::int64_t head =
       scores(part, config) ? Head::scratch_bytes(capacity) + (under_way == 1 ? rows : 0) : std::int64_t{0};
   return input_bytes(capacity) + residual +

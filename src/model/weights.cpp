@@ -21,8 +21,13 @@ using tensor::Tensor;
 
 class Loader {
  public:
-  Loader(device::Device& device, TensorReader& reader, const ModelConfig& config, const Part& part, DType dtype)
-      : device_(device), reader_(reader), config_(config), part_(part), dtype_(dtype) {}
+  Loader(device::Device& device, TensorReader& reader, const ModelConfig& config, const StageOptions& options)
+      : device_(device),
+        reader_(reader),
+        config_(config),
+        part_(*options.part),
+        dtype_(options.dtype),
+        head_dtype_(options.int8_head ? dtype_ : dense(dtype_)) {}
 
   void load_ends(Weights& weights) {
     if (embeds(part_) && scores(part_, config_)) {
@@ -30,7 +35,7 @@ class Loader {
     } else if (embeds(part_)) {
       table(weights.embedding, reader_.read({slice(embedding_slot())}));
     } else if (scores(part_, config_)) {
-      weights.head.weight = pack(reader_.read({slice(head_slot())}), dense(dtype_));
+      weights.head.weight = pack(reader_.read({slice(head_slot())}), head_dtype_);
     }
     if (!scores(part_, config_)) return;
     weights.head.norm = vector({Slot::final_norm});
@@ -113,9 +118,9 @@ class Loader {
 
   void embed_and_head(Weights& weights) {
     const Slot embedding = embedding_slot(), head = head_slot();
-    if (head != embedding) weights.head.weight = pack(reader_.read({slice(head)}), dense(dtype_));
+    if (head != embedding) weights.head.weight = pack(reader_.read({slice(head)}), head_dtype_);
     HostMatrix both = reader_.read({slice(embedding)});
-    if (head == embedding) weights.head.weight = pack(both, dense(dtype_));
+    if (head == embedding) weights.head.weight = pack(both, head_dtype_);
     table(weights.embedding, std::move(both));
   }
 
@@ -153,7 +158,7 @@ class Loader {
   TensorReader& reader_;
   const ModelConfig& config_;
   const Part& part_;
-  const DType dtype_;
+  const DType dtype_, head_dtype_;
   device::Residence residence_ = device::Residence::device;
   std::int64_t bytes_ = 0, streamed_bytes_ = 0;
 };
@@ -214,7 +219,7 @@ struct WeightLoader::Parts {
         checkpoint(files, directory),
         contents(checkpoint, check_tensors(checkpoint, model, directory.string()), model),
         reader(checkpoint, contents, wanted.peers),
-        loader(on, reader, model, *wanted.part, wanted.dtype) {}
+        loader(on, reader, model, wanted) {}
 };
 
 WeightLoader::WeightLoader(device::Device& device, base::FileSystem& files, const base::Path& directory,

@@ -95,6 +95,7 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
   const auto stages = model::cut_stages(config_, layout.stages);
   const std::int64_t longest = std::min(choices_.rule.window, survey.longest + most_lead + 1);
   model::StageOptions options{.dtype = choices_.dtype,
+                              .int8_head = job.int8_head,
                               .capacity = {std::max(choices_.tokens_per_batch, longest), longest, job.top_k},
                               .part = {},
                               .tensor = &seat.grid.tensor(),
@@ -123,6 +124,7 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
 void Setup::load_again(const Job& job, tensor::DType dtype) {
   transformer_.reset();
   loaded_.dtype = dtype;
+  loaded_.int8_head = false;
   loaded_.peers = nullptr;
   transformer_ = std::make_unique<model::Transformer>(*device_, base::real_files(), job.model, config_, loaded_);
 }
@@ -208,6 +210,7 @@ std::map<std::string, std::string> Setup::machine_values() const {
 std::map<std::string, std::string> Setup::plan_values(const Survey& survey, const Job& job,
                                                       const std::string& model) const {
   std::map<std::string, std::string> values = machine_values();
+  if (job.int8_head) values["head"] = tensor::name_of(tensor::DType::i8);
   const model::Part& part = transformer_->part();
   values.merge(
       std::map<std::string, std::string>{{"model", model},

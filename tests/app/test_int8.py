@@ -72,6 +72,25 @@ class Int8(ProgramTest):
         self.assertEqual((alone / 'results.h5').read_bytes(), expected)
         self.succeed('verify', alone)
 
+    def test_head(self):
+        """The head in int8 is another job, with an error of its own, and the same bytes on every layout."""
+        options = ('--dtype', 'int8', '--int8-head')
+        alone = self.score('alone', *options)
+        expected = (alone / 'results.h5').read_bytes()
+        error = self.error_of(alone)
+        every = numpy.concatenate(self.differences(alone, self.score('bf16', '--dtype', 'bf16')))
+        self.assertAlmostEqual(error['mean_difference'], numpy.abs(every).mean(), delta=1e-9)
+        self.assertLess(error['mean_difference'], 0.1)
+        self.assertNotEqual(self.error_of(self.score('dense', '--dtype', 'int8')), error)
+        for layout, ranks, threads in (('dp=1', 1, 2), ('pp=2', 2, 1), ('tp=2', 2, 1), ('dp=2,tp=2', 4, 1)):
+            with self.subTest(layout=layout, threads=threads):
+                there = self.score(f'{layout}x{threads}', *options, '--layout', layout, ranks=ranks, threads=threads)
+                self.assertEqual((there / 'results.h5').read_bytes(), expected)
+        self.assertEqual(json.loads((alone / 'plan.json').read_text())['values']['head'], 'int8')
+        refused = run('score', '--model', MODEL, '--corpus', self.corpus, '--output', alone, '--int8-head')
+        self.assertEqual(refused.returncode, 64)
+        self.assertIn('--int8-head is for --dtype int8', refused.stderr)
+
     def test_shards_on_disk(self):
         """A sharded job's table of parts has the attribute too; documents too short to score are no sample."""
         alone = self.score('gathered', '--dtype', 'int8')

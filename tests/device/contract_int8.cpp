@@ -5,6 +5,7 @@
 
 #include "device/device_contract.h"
 #include "device/plain.h"
+#include "device/whole_score.h"
 
 namespace thresher::device::contract {
 namespace {
@@ -278,6 +279,49 @@ void check_routes(Device& device) {
   }
 }
 
+// The streamed head in 8 bits: the softmax of its product's own numbers, and targets' logits to the bit.
+void check_head(Device& device, std::int64_t rows, std::int64_t vocabulary) {
+  const std::int64_t width = 100, top = 5;
+  std::vector<float> matrix = random_matrix(4, vocabulary * width, 0.3f);
+  const auto head = device.pack(tensor::matrix(matrix.data(), DType::f32, vocabulary, width), DType::i8);
+  Plain x(device, DType::f32, rows, width), gain(device, DType::f32, 1, width),
+      all(device, DType::f32, rows, vocabulary), targets(device, DType::i32, 1, rows),
+      alone(device, DType::f32, 1, rows), logprob(device, DType::f32, 1, rows), rank(device, DType::i32, 1, rows),
+      entropy(device, DType::f32, 1, rows), ids(device, DType::i32, rows, top),
+      likeliest(device, DType::f32, rows, top);
+  x.random(5);
+  x.fill([&](auto r, auto k) { return with_outliers(r, k, static_cast<double>(x.row<float>(r)[k])); });
+  gain.fill([](auto, auto) { return 1; });
+  targets.fill([&](auto, auto r) { return static_cast<double>(r * 7919 % vocabulary); });
+  Quantised hidden(device, rows, {0, width}, 3);
+  device.norm(x.view(), {}, gain.view(), 1e-5f, hidden.view());
+  device.matmul(hidden.view(), *head, {}, false, all.view());
+  all.read();
+  device.reserve(rows, rows, top);
+  device.target_logits(hidden.view(), *head, targets.view(), 0, alone.view());
+  score_whole(device, hidden.view(), *head, targets.view(),
+              {logprob.view(), rank.view(), entropy.view(), ids.view(), likeliest.view()});
+  for (Plain* plain : {&alone, &logprob, &rank, &entropy, &ids, &likeliest}) plain->read();
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float* logits = all.row<float>(r);
+    const std::int32_t target = targets.row<std::int32_t>(0)[r];
+    BOOST_TEST(alone.row<float>(0)[r] == logits[target]);
+    double sum = 0, weighted = 0, above = 0;
+    const double highest = static_cast<double>(*std::max_element(logits, logits + vocabulary));
+    for (std::int64_t v = 0; v < vocabulary; ++v) {
+      sum += std::exp(static_cast<double>(logits[v]) - highest);
+      above += logits[v] > logits[target] || (logits[v] == logits[target] && v < target);
+    }
+    const double normaliser = highest + std::log(sum);
+    for (std::int64_t v = 0; v < vocabulary; ++v)
+      weighted += std::exp(static_cast<double>(logits[v]) - normaliser) * static_cast<double>(logits[v]);
+    BOOST_TEST(std::abs(static_cast<double>(logprob.row<float>(0)[r] - logits[target]) + normaliser) < 1e-5);
+    BOOST_TEST(std::abs(static_cast<double>(entropy.row<float>(0)[r]) - (normaliser - weighted)) < 1e-5);
+    BOOST_TEST(rank.row<std::int32_t>(0)[r] == above);
+    BOOST_TEST(static_cast<double>(logits[ids.row<std::int32_t>(r)[0]]) == highest);
+  }
+}
+
 }  // namespace
 
 void check_int8(Device& device) {
@@ -294,6 +338,8 @@ void check_int8(Device& device) {
     check_product(device, {33, 130, {0, 20, 41, 41, 300}, DType::f32, true, true, outliers});
     check_product(device, {70, 600, {0, 37, 150, 150, 300, 301, 555, 600, 601}, DType::bf16, false, false, outliers});
   }
+  for (const std::int64_t vocabulary : {5, 64, 300, 4097})
+    for (const std::int64_t rows : {1, 33, 130}) check_head(device, rows, vocabulary);
   check_extremes(device);
   check_routes(device);
 }

@@ -20,6 +20,7 @@ struct BenchShape {
   std::int64_t tokens = 0;           // of a batch
   std::int64_t sequence_length = 0;  // of its documents; the last may be shorter
   bool pieces = true;                // products that ranks may share are in pieces
+  bool int8_head = false;            // with products in i8
 };
 
 struct BenchRow {

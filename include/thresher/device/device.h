@@ -250,8 +250,9 @@ class Device {
   // in out.cuts.
   virtual void gate(const Tensor& x, Activation activation, const Tensor& out) = 0;
 
-  // The streamed head, in two steps, for vocabularies that may be split over ranks. hidden as the head was packed for;
-  // heads are not packed in pieces. Neither step holds more than 64 MiB of logits at a time.
+  // The streamed head, in two steps, for vocabularies that may be split over ranks. hidden as the head was packed for,
+  // quantised in one piece where that is i8; heads are not packed in pieces. Neither step holds more than 64 MiB of
+  // logits at a time.
   //
   // out[r] = the logit of targets[r], bit for bit as `score` finds it, or the bits of +0 for a target outside of
   // [first_id, first_id + head.outputs()). targets i32, out f32, 1 x rows.

@@ -59,6 +59,7 @@ struct LoadReport {
 // What to load, and for what.
 struct StageOptions {
   tensor::DType dtype = tensor::DType::bf16;  // of the layers' products: f32, bf16 or i8; see precision.h
+  bool int8_head = false;                     // with i8: the head's too
   Capacity capacity;
   std::optional<Part> part = {};  // default: the whole model
   comm::Comm* tensor = nullptr;   // the part's shards, by rank; needed for more than one

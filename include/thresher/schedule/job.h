@@ -36,6 +36,7 @@ struct Job {
   std::vector<std::string> corpus;     // one HDF5 corpus, or text / JSONL files and globs (imported into the output)
   base::Path output;                   // run directory
   std::optional<tensor::DType> dtype;  // default: bf16, or f32 where the model's weights are f32
+  bool int8_head = false;              // with dtype i8
   std::optional<comm::Layout> layout;  // default: chosen
   bool tp_exact = true;                // the same bits for every number of tensor shards
   LoadMode load = LoadMode::automatic;

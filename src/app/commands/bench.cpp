@@ -66,6 +66,7 @@ BenchOptions read_options(Arguments& arguments) {
   BenchOptions options;
   options.dtypes = read_dtypes(arguments);
   options.score = arguments.flag("score");
+  options.settings.int8_head = arguments.flag("int8-head");
   options.json = arguments.flag("json");
   options.make_model = arguments.text("make-model");
   options.settings.threads = static_cast<int>(arguments.whole("threads", 1, 4096).value_or(base::usable_cores()));
@@ -81,6 +82,8 @@ BenchOptions read_options(Arguments& arguments) {
   const std::optional<std::int64_t> seed = arguments.whole("seed", 0, INT64_MAX);
   if (cuda && std::count(options.dtypes.begin(), options.dtypes.end(), tensor::DType::i8) > 0)
     arguments.reject("--dtype int8 is for --device cpu");
+  if (options.settings.int8_head && std::ranges::count(options.dtypes, tensor::DType::i8) == 0)
+    arguments.reject("--int8-head is for --dtype int8");
   if (seed && options.make_model.empty()) arguments.reject("--seed is for --make-model");
   if (options.score && !options.make_model.empty()) arguments.reject("--score cannot be combined with --make-model");
   arguments.finish();
@@ -114,7 +117,8 @@ device::BenchShape steps_of(const BenchSettings& settings) {
           .vocabulary = shape.vocabulary,
           .tokens = settings.tokens_per_batch,
           .sequence_length = std::min(settings.document, settings.tokens_per_batch),
-          .pieces = !settings.gpu};
+          .pieces = !settings.gpu,
+          .int8_head = settings.int8_head};
 }
 
 void measure_steps(const BenchSettings& settings, Findings& findings) {
@@ -193,6 +197,7 @@ Command bench_command() {
       {"What to measure",
        {{"shape", Arity::one, "NAME|FILE", "llama-1b, llama-8b, llama-small, tiny, or a config.json", "llama-1b"},
         {"dtype", Arity::one, "LIST", "bf16, f32, int8, or some with commas", "bf16"},
+        {"int8-head", Arity::flag, "", "with int8: the LM head too", ""},
         {"score", Arity::flag, "", "also score from end to end", ""},
         {"json", Arity::flag, "", "print JSON", ""}}},
       {"How",

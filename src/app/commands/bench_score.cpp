@@ -64,7 +64,9 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
   device::TracingDevice tracing(*device);
   const model::PackedBatch batch = random_batch(settings);
   const auto rows = static_cast<std::int64_t>(batch.ids.size());
-  model::StageOptions options{settings.dtype, {.tokens = rows, .longest = settings.document}};
+  model::StageOptions options{.dtype = settings.dtype,
+                              .int8_head = settings.int8_head && settings.dtype == tensor::DType::i8,
+                              .capacity = {.tokens = rows, .longest = settings.document}};
   options.part = model::whole(config);
   options.part->exact = !settings.gpu;  // as `score` does unless told
   model::Transformer transformer(tracing, files, directory.path(), config, options);

@@ -13,6 +13,7 @@ namespace thresher::app {
 struct BenchSettings {
   model::MakeModel shape;
   tensor::DType dtype = tensor::DType::bf16;  // of the products
+  bool int8_head = false;                     // with i8
   int threads = 1;
   std::optional<int> gpu = {};  // its place in the driver's list; none: the CPU
   std::int64_t tokens_per_batch = 0;

@@ -47,6 +47,8 @@ void read_model_options(Arguments& arguments, schedule::Job& job) {
   const bool cuda = job.device == schedule::DeviceKind::cuda;
   if (cuda && job.dtype == tensor::DType::i8)
     arguments.reject("--dtype int8 is for --device cpu; bf16 is what GPUs compute fastest in here");
+  job.int8_head = arguments.flag("int8-head");
+  if (job.int8_head && job.dtype != tensor::DType::i8) arguments.reject("--int8-head is for --dtype int8");
   job.share_gpus = arguments.flag("share-gpus");
   if (job.share_gpus && !cuda) arguments.reject("--share-gpus is for --device cuda");
   constexpr std::string_view transports[] = {"auto", "nccl", "host"};
@@ -150,6 +152,7 @@ Command score_command() {
       {"Machine",
        {{"dtype", Arity::one, "NAME", "bf16, f32 or int8 (which measures its error)",
          "bf16, or f32 where the weights are"},
+        {"int8-head", Arity::flag, "", "with --dtype int8: the LM head too, which otherwise stays bf16", ""},
         {"device", Arity::one, "NAME", "cpu or cuda: a GPU for each rank of a host", "cpu"},
         {"share-gpus", Arity::flag, "", "let several ranks compute on one GPU", ""},
         {"stream-layers", Arity::one, "WHEN", "from host memory: auto, where they do not fit; on: all; off", "auto"},

@@ -34,6 +34,10 @@ Gate gate_of(Activation activation) {
   base::fail(base::Exit::internal, "unknown activation");
 }
 
+void expect_one_piece(const Tensor& hidden, const Int8Weight& head) {
+  expect(quantised_rows(hidden).count == 1 && head.pieces().size() == 1, "the pieces of an int8 head");
+}
+
 }  // namespace
 
 struct CpuDevice::Span {
@@ -309,6 +313,10 @@ void CpuDevice::target_logits(const Tensor& hidden, const Weight& head, const Te
   claim_threads();
   std::fill_n(out.as<float>(), out.columns, 0.0f);
   if (hidden.rows == 0 || head.outputs() == 0) return;
+  if (const auto* const quantised = dynamic_cast<const Int8Weight*>(&head)) {
+    expect_one_piece(hidden, *quantised);
+    return score_.target_logits(hidden, *quantised, targets.as<const std::int32_t>(), first_id, out.as<float>());
+  }
   const auto& packed = dynamic_cast<const PackedWeight&>(head);
   score_.target_logits(dense_hidden(hidden, packed), packed, targets.as<const std::int32_t>(), first_id,
                        out.as<float>());
@@ -320,6 +328,10 @@ void CpuDevice::score(const Tensor& hidden, const Weight& head, const ScoreQuest
   claim_threads();
   if (hidden.rows == 0) return;
   if (head.outputs() == 0) return Score::nothing(question, parts);
+  if (const auto* const quantised = dynamic_cast<const Int8Weight*>(&head)) {
+    expect_one_piece(hidden, *quantised);
+    return score_.run(hidden, head, question, parts, score_time_);
+  }
   const auto& packed = dynamic_cast<const PackedWeight&>(head);
   score_.run(dense_hidden(hidden, packed), packed, question, parts, score_time_);
 }

@@ -1,6 +1,7 @@
 #include "device/cpu/score.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -52,12 +53,32 @@ SoftmaxPart merged(const TilePart* parts, std::int64_t stride, std::int64_t tile
   return {static_cast<float>(highest), static_cast<float>(sum), static_cast<float>(weighted)};
 }
 
+std::int64_t tiles_of(const Weight& head) {
+  return (head.outputs() + vocabulary_tile - 1) / vocabulary_tile;
+}
+
+// Columns from `first`, a multiple of slab_columns, of a weight of one piece.
+Int8Piece columns_from(const Int8Weight& head, std::int64_t first) {
+  Int8Piece piece = head.pieces().front();
+  piece.slabs += first * ((piece.inputs + 3) / 4);
+  piece.scales += first;
+  piece.sums += first;
+  return piece;
+}
+
+QuantisedRows rows_from(const Tensor& hidden, std::int64_t first) {
+  QuantisedRows rows = quantised_rows(hidden);
+  rows.numbers += first * rows.stride;
+  rows.pieces += first * rows.count;
+  return rows;
+}
+
 }  // namespace
 
 // Some of the rows, with everything that their tiles need.
 struct Score::Chunk {
   Tensor hidden;
-  const PackedWeight& head;
+  const Weight& head;
   const ScoreQuestion& question;
   const ScoreParts& out;
   std::int64_t first;  // row of the outputs
@@ -65,46 +86,54 @@ struct Score::Chunk {
   std::int64_t tile_top;  // entries that a tile keeps per row
 
   std::int64_t top() const { return out.top_id.columns; }
+  std::int64_t tiles() const { return tiles_of(head); }
+  std::int64_t tile_columns(std::int64_t tile) const {
+    return std::min(vocabulary_tile, head.outputs() - tile * vocabulary_tile);
+  }
   std::int64_t blocks() const { return (rows + row_block - 1) / row_block; }
   std::int64_t block_rows(std::int64_t block) const { return std::min(row_block, rows - block * row_block); }
   const void* block(std::int64_t index) const { return hidden.rows_from(index * row_block, 1).data; }
 };
 
-Product& Score::product(const Tensor& hidden, const PackedWeight& head, std::int64_t rows, std::int64_t columns,
-                        const dnnl::memory::desc& layout) {
+Product& Score::product_of(const Tensor& hidden, const PackedWeight& head, std::int64_t rows, std::int64_t columns,
+                           const dnnl::memory::desc& layout) {
   return products_.of({.rows = rows, .inputs = head.inputs(), .outputs = columns, .held = hidden.dtype}, layout);
 }
 
-void Score::size(std::int64_t rows, const PackedWeight& head, std::int64_t top) {
+void Score::size(std::int64_t rows, std::int64_t tiles, std::int64_t top) {
   const auto threads = static_cast<std::size_t>(crew_.threads());
   if (logits_.empty()) {
     product_seconds_.resize(threads);
     for (std::size_t i = 0; i < threads; ++i) logits_.push_back(tensor::host_buffer(row_block * vocabulary_tile * 4));
     gathered_.resize(threads);
   }
+  const auto fit = [](auto& list, std::int64_t count) {
+    if (static_cast<std::int64_t>(list.size()) < count) list.resize(static_cast<std::size_t>(count));
+  };
+  fit(parts_, rows * tiles);
+  fit(entries_, rows * tiles * top);
+  fit(floors_, rows);
+}
+
+void Score::size_gathered(const PackedWeight& head) {
   const std::int64_t gathered = static_cast<std::int64_t>(head.gathered_layout(row_block).get_size());
   for (Buffer& buffer : gathered_)
     if (buffer.bytes() < gathered) {
       buffer = tensor::host_buffer(gathered);
       std::memset(buffer.data(), 0, static_cast<std::size_t>(gathered));
     }
-  const auto fit = [](auto& list, std::int64_t count) {
-    if (static_cast<std::int64_t>(list.size()) < count) list.resize(static_cast<std::size_t>(count));
-  };
-  fit(parts_, rows * head.tiles());
-  fit(entries_, rows * head.tiles() * top);
-  fit(floors_, rows);
 }
 
 // The same products as the tiles', on a gathered tile.
 void Score::target_logits(const Tensor& hidden, const PackedWeight& head, const std::int32_t* targets,
                           std::int64_t first_id, float* out) {
-  size(0, head, 0);
+  size(0, 0, 0);
+  size_gathered(head);
   const dnnl::memory::desc layout = head.gathered_layout(row_block);
   const std::int64_t blocks = (hidden.rows + row_block - 1) / row_block;
   const auto rows_of_block = [&](std::int64_t block) { return std::min(row_block, hidden.rows - block * row_block); };
-  Product& full = product(hidden, head, row_block, row_block, layout);
-  Product& last = product(hidden, head, rows_of_block(blocks - 1), row_block, layout);
+  Product& full = product_of(hidden, head, row_block, row_block, layout);
+  Product& last = product_of(hidden, head, rows_of_block(blocks - 1), row_block, layout);
   const auto column_of = [&](std::int64_t row) {
     const std::int64_t column = targets[row] - first_id;
     return column < head.outputs() ? column : std::int64_t{-1};
@@ -128,27 +157,73 @@ void Score::target_logits(const Tensor& hidden, const PackedWeight& head, const 
   });
 }
 
-// Tasks are ordered by tile, so that all threads read one tile's weights at a time.
-void Score::tiles(const Chunk& chunk) {
-  const std::int64_t blocks = chunk.blocks(), tiles = chunk.head.tiles();
-  const std::int64_t last_rows = chunk.block_rows(blocks - 1), last_columns = chunk.head.tile_columns(tiles - 1);
-  Product* products[2][2];
-  for (int row = 0; row < 2; ++row)
-    for (int column = 0; column < 2; ++column) {
-      const std::int64_t tile = column ? tiles - 1 : 0;
-      products[row][column] =
-          &product(chunk.hidden, chunk.head, row ? last_rows : chunk.block_rows(0),
-                   column ? last_columns : chunk.head.tile_columns(0), chunk.head.tile(tile).get_desc());
+// The target's column and its neighbours, as the tile's product has them: sums of bytes are exact, and what follows is
+// each column's own.
+void Score::target_logits(const Tensor& hidden, const Int8Weight& head, const std::int32_t* targets,
+                          std::int64_t first_id, float* out) {
+  const double ns = static_cast<double>(slab_columns * head.inputs()) / 500;
+  parallel_rows(crew_, hidden.rows, ns, [&](std::int64_t first, std::int64_t last) {
+    float slab[slab_columns];
+    for (std::int64_t r = first; r < last; ++r) {
+      const std::int64_t column = targets[r] - first_id;
+      if (column < 0 || column >= head.outputs()) continue;
+      const std::int64_t from = column / slab_columns * slab_columns;
+      const Int8Piece piece = columns_from(head, from);
+      kernels_.multiply_int8({.x = rows_from(hidden, r),
+                              .pieces = &piece,
+                              .row = 0,
+                              .rows = 1,
+                              .column = 0,
+                              .columns = std::min(slab_columns, head.outputs() - from),
+                              .bias = nullptr,
+                              .accumulate = false,
+                              .out = {slab, slab_columns, slab_columns, false}});
+      out[r] = slab[column - from];
     }
+  });
+}
+
+Score::TileProduct Score::product(const Chunk& chunk, const PackedWeight& head) {
+  const std::int64_t blocks = chunk.blocks(), tiles = chunk.tiles();
+  std::array<std::array<Product*, 2>, 2> products{};
+  for (std::size_t row = 0; row < 2; ++row)
+    for (std::size_t column = 0; column < 2; ++column) {
+      const std::int64_t tile = column ? tiles - 1 : 0;
+      products[row][column] = &product_of(chunk.hidden, head, chunk.block_rows(row ? blocks - 1 : 0),
+                                          chunk.tile_columns(tile), head.tile(tile).get_desc());
+    }
+  return [&chunk, &head, products, blocks, tiles](int thread, std::int64_t block, std::int64_t tile, float* logits) {
+    products[block == blocks - 1][tile == tiles - 1]->run(thread, chunk.block(block), head.tile(tile), nullptr, logits);
+  };
+}
+
+Score::TileProduct Score::product(const Chunk& chunk, const Int8Weight& head) const {
+  return [this, &chunk, &head](int, std::int64_t block, std::int64_t tile, float* logits) {
+    const Int8Piece piece = columns_from(head, tile * vocabulary_tile);
+    const std::int64_t columns = chunk.tile_columns(tile);
+    kernels_.multiply_int8({.x = rows_from(chunk.hidden, block * row_block),
+                            .pieces = &piece,
+                            .row = 0,
+                            .rows = chunk.block_rows(block),
+                            .column = 0,
+                            .columns = columns,
+                            .bias = nullptr,
+                            .accumulate = false,
+                            .out = {logits, columns, columns, false}});
+  };
+}
+
+// Tasks are ordered by tile, so that all threads read one tile's weights at a time.
+void Score::tiles(const Chunk& chunk, const TileProduct& product) {
+  const std::int64_t blocks = chunk.blocks(), tiles = chunk.tiles();
   const float* expected = chunk.question.target_logits.as<const float>();
-  const double ns = static_cast<double>(chunk.block_rows(0) * chunk.head.inputs() * chunk.head.tile_columns(0)) / 300;
+  const double ns = static_cast<double>(chunk.block_rows(0) * chunk.head.inputs() * chunk.tile_columns(0)) / 300;
   parallel_tasks(crew_, blocks * tiles, ns, [&](std::int64_t task, int thread) {
     const auto slot = static_cast<std::size_t>(thread);
     const std::int64_t tile = task / blocks, block = task % blocks, first = block * row_block;
     float* logits = static_cast<float*>(logits_[slot].data());
     const double start = now();
-    products[block == blocks - 1][tile == tiles - 1]->run(thread, chunk.block(block), chunk.head.tile(tile), nullptr,
-                                                          logits);
+    product(thread, block, tile, logits);
     product_seconds_[slot] += now() - start;
 
     float floors[row_block];
@@ -158,7 +233,7 @@ void Score::tiles(const Chunk& chunk) {
     TopEntry* entries = entries_.data() + at * chunk.tile_top;
     kernels_.score({.logits = logits,
                     .rows = chunk.block_rows(block),
-                    .columns = chunk.head.tile_columns(tile),
+                    .columns = chunk.tile_columns(tile),
                     .first_id = static_cast<std::int32_t>(chunk.question.first_id + tile * vocabulary_tile),
                     .targets = chunk.question.targets.as<const std::int32_t>() + chunk.first + first,
                     .target_logits = expected ? expected + chunk.first + first : nullptr,
@@ -181,7 +256,7 @@ void Score::tiles(const Chunk& chunk) {
 }
 
 void Score::merge_row(const Chunk& chunk, std::int64_t r) const {
-  const std::int64_t at = chunk.first + r, tiles = chunk.head.tiles();
+  const std::int64_t at = chunk.first + r, tiles = chunk.tiles();
   const auto& cuts = chunk.question.cuts;
   for (std::size_t s = 0; s + 1 < cuts.size(); ++s) {
     const std::int64_t first = (cuts[s] + vocabulary_tile - 1) / vocabulary_tile,
@@ -211,29 +286,30 @@ void Score::merge_row(const Chunk& chunk, std::int64_t r) const {
 }
 
 void Score::merge(const Chunk& chunk) const {
-  const double ns = static_cast<double>(chunk.head.tiles() * 40 + chunk.top() * 200);
+  const double ns = static_cast<double>(chunk.tiles() * 40 + chunk.top() * 200);
   parallel_rows(crew_, chunk.rows, ns, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t r = first; r < last; ++r) merge_row(chunk, r);
   });
 }
 
-void Score::run(const Tensor& hidden, const PackedWeight& head, const ScoreQuestion& question, const ScoreParts& parts,
+void Score::run(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts,
                 ScoreTime& time) {
   const double start = now();
   const std::int64_t tile_top = std::min(parts.top_id.columns, vocabulary_tile);
   const std::int64_t per_row =
-      head.tiles() *
+      tiles_of(head) *
       static_cast<std::int64_t>(sizeof(TilePart) + static_cast<std::size_t>(tile_top) * sizeof(TopEntry));
   std::int64_t limit = std::max<std::int64_t>(1, part_bytes / per_row);
   if (limit > row_block) limit = limit / row_block * row_block;
-  size(std::min(limit, hidden.rows), head, tile_top);
+  size(std::min(limit, hidden.rows), tiles_of(head), tile_top);
   std::fill(product_seconds_.begin(), product_seconds_.end(), 0.0);
   std::fill_n(parts.found.as<float>(), hidden.rows, 0.0f);
   for (std::int64_t first = 0; first < hidden.rows; first += limit) {
     const std::int64_t rows = std::min(limit, hidden.rows - first);
     const Chunk chunk{hidden.rows_from(first, rows), head, question, parts, first, rows, tile_top};
     std::fill(floors_.begin(), floors_.begin() + rows, -infinity);
-    tiles(chunk);
+    const auto* const quantised = dynamic_cast<const Int8Weight*>(&head);
+    tiles(chunk, quantised ? product(chunk, *quantised) : product(chunk, dynamic_cast<const PackedWeight&>(head)));
     merge(chunk);
   }
   double products = 0;
