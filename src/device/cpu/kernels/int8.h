@@ -1,6 +1,6 @@
 // Products of bytes. Sums in 32 bits are exact, so no order of them shows in the results; what follows is f32 in an
-// order that is each element's own. Included inside an instruction set's unnamed namespace, after math.h and a struct
-// Dot:
+// order that is each element's own. Included inside an instruction set's unnamed namespace, after quantise.h and a
+// struct Dot:
 //   Left left(word)                      four bytes of activations for all lanes
 //   Ints add(sums, left, words)          sums += the four products of each lane, exactly
 //   bool offset                          whether those are of the bytes as they are, 128 too great
@@ -59,37 +59,56 @@ inline void int8_piece(const Int8Args& args, std::int64_t index, std::int64_t ro
       __builtin_memcpy(rest[r], x + r * args.x.stride + whole * 4, static_cast<std::size_t>(piece.inputs % 4));
     int8_words<Dot, MR>(rest[0], 4, w + whole * slab_columns, 1, sum);
   }
-
-#pragma GCC unroll 8
+  const std::int32_t* extra = piece.sums + column;
+  const float* scales = piece.scales + column;
   for (int r = 0; r < MR; ++r) {
     const QuantisedPiece& one = args.x.pieces[(row + r) * args.x.count + index];
-#pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) {
-      if (Dot::offset)
-        sum[r * NV + v] = Simd::sub_ints(sum[r * NV + v], Simd::load_ints(piece.sums + column + v * lanes));
-      Vec value = Simd::mul(Simd::to_float(sum[r * NV + v]), Simd::all(one.scale));
-      for (int i = 0; i < one.outliers; ++i) {
-        const std::int64_t k = one.outlier[i].column - piece.first;
-        const auto words = Simd::load_ints(w + k / 4 * slab_columns + v * lanes);
-        value = Simd::fma(Simd::all(one.outlier[i].value),
-                          Simd::to_float(Simd::byte_of(words, static_cast<int>(k % 4))), value);
-      }
-      Simd::store(to[r] + v * lanes, Simd::mul(value, Simd::load(piece.scales + column + v * lanes)));
+    const Vec scale = Simd::all(one.scale);
+    Vec value[NV];
+    unrolled<NV>([&]<int v>() __attribute__((always_inline)) {
+      Simd::Ints exact = sum[r * NV + v];
+      if (Dot::offset) exact = Simd::sub_ints(exact, Simd::load_ints(extra + v * lanes));
+      value[v] = Simd::mul(Simd::to_float(exact), scale);
+    });
+    for (int i = 0; i < one.outliers; ++i) {
+      const std::int64_t k = one.outlier[i].column - piece.first;
+      const std::uint32_t* words = w + k / 4 * slab_columns;
+      const Vec number = Simd::all(one.outlier[i].value);
+      unrolled<NV>([&]<int v>() __attribute__((always_inline)) {
+        const auto byte = Simd::byte_of(Simd::load_ints(words + v * lanes), static_cast<int>(k % 4));
+        value[v] = Simd::fma(number, Simd::to_float(byte), value[v]);
+      });
     }
+    unrolled<NV>([&]<int v>() __attribute__((always_inline)) {
+      Simd::store(to[r] + v * lanes, Simd::mul(value[v], Simd::load(scales + v * lanes)));
+    });
   }
 }
 
-template <int MR>
-inline void int8_finish(const Int8Args& args, std::int64_t row, std::int64_t column, float (*sums)[int8_columns]) {
-  const std::int64_t left = args.column + args.columns - column, width = left < int8_columns ? left : int8_columns;
+template <class To, class M>
+inline void int8_store(const float* sums, const float* bias, bool accumulate, To* to, M m) {
+  Vec value = Simd::load(sums);
+  if (bias) value = Simd::add(value, Simd::load(bias, m));
+  if (accumulate) value = Simd::add(value, Simd::load(to, m));
+  Simd::store(to, value, m);
+}
+
+template <int MR, class To>
+inline void int8_finish(const Int8Args& args, std::int64_t row, std::int64_t column, const float (*sums)[int8_columns],
+                        const To*) {
+  const std::int64_t left = args.column + args.columns - column;
   const float* bias = args.bias ? args.bias + column : nullptr;
   for (int r = 0; r < MR; ++r) {
-    const Rows from{sums[r], int8_columns, width, false};
-    Rows to = args.out;
-    to.data = to.bf16 ? static_cast<void*>(row_of<Bf16>(to, row + r) + column)
-                      : static_cast<void*>(row_of<float>(to, row + r) + column);
-    to.columns = width;
-    finish(from, bias, args.accumulate, to, 0, 1);
+    To* to = row_of<To>(args.out, row + r) + column;
+    if (left >= int8_columns) {
+      unrolled<int8_vectors>([&]<int v>() __attribute__((always_inline)) {
+        int8_store(sums[r] + v * lanes, bias ? bias + v * lanes : nullptr, args.accumulate, to + v * lanes, Full{});
+      });
+    } else {
+      each_vector(0, left, [&](std::int64_t c, auto m) {
+        int8_store(sums[r] + c, bias ? bias + c : nullptr, args.accumulate, to + c, m);
+      });
+    }
   }
 }
 
@@ -111,7 +130,11 @@ inline void int8_block(const Int8Args& args, std::int64_t row, std::int64_t colu
       }
     ++alive;
   }
-  int8_finish<MR>(args, row, column, live[0]);
+  if (args.out.bf16) {
+    int8_finish<MR>(args, row, column, live[0], static_cast<const Bf16*>(nullptr));
+  } else {
+    int8_finish<MR>(args, row, column, live[0], static_cast<const float*>(nullptr));
+  }
 }
 
 // A slab stays in the second cache for all rows.
