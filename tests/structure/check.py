@@ -32,6 +32,7 @@ THIRD_PARTY = [
     ('fmt', r'fmt/', [r'src/', r'tests/']),
     ('OpenMP', r'omp\.h', [r'src/device/cpu/', r'src/base/', r'tests/device/']),
     ('hwloc', r'hwloc', [r'src/device/cpu/', r'src/base/']),
+    ('llama.cpp', r'llama\.h', [r'tests/bench/']),
 ]
 
 # The files that read or write a JSON format, and which.

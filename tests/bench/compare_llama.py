@@ -1,0 +1,311 @@
+#!/usr/bin/python3
+"""`thresher score` against llama.cpp and ik_llama.cpp, on the same random weights and the same token ids.
+
+usage: compare_llama.py THRESHER WORK_DIR [--llama-cpp SOURCE BUILD] [--ik-llama-cpp SOURCE BUILD] [--rounds N]
+                        [--models 1b,small] [--threads N] [--json FILE] [--tune]
+
+What is compared and how to read it: README.md in this folder. WORK_DIR (8 GB) keeps the models, and the settings that
+were found to be fastest for the peers; --tune finds them again.
+"""
+import argparse
+import dataclasses
+import json
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+
+import h5py
+import numpy
+
+import gguf
+from llama_peers import CHECKED, LENGTH, Peer, Run, Settings
+
+TOO_FAR = 0.2  # nats: mean difference of a token's log-probability that cannot be rounding
+KINDS = {"bf16": gguf.BF16, "f32": gguf.F32, "Q8_0": gguf.Q8_0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A model, the formats to compare it in, and the documents of a run: (thresher's, ik_llama.cpp's, llama.cpp's)."""
+    name: str
+    own: dict  # thresher's dtype -> documents
+    peers: dict  # format of the GGUF -> documents of ik_llama.cpp, of llama.cpp
+
+
+SHAPES = {
+    "1b": Shape("llama-1b", {"bf16": 8, "int8": 16, "f32": 4}, {"bf16": (8, 4), "Q8_0": (8, 4)}),
+    "small": Shape("llama-small", {"bf16": 256, "f32": 128}, {"bf16": (64, 64), "f32": (64, 64)}),
+}
+
+# What the comparison is for: (shape, thresher's dtype, what it is divided by, at least).
+RATIOS = [
+    ("1b", "bf16", ("llama.cpp", "llama-perplexity", "bf16"), 2),
+    ("1b", "bf16", ("llama.cpp", "all positions", "bf16"), None),
+    ("1b", "bf16", ("ik_llama.cpp", "llama-perplexity", "bf16"), None),
+    ("1b", "bf16", ("ik_llama.cpp", "all positions", "bf16"), 1.13),
+    ("1b", "int8", ("llama.cpp", "llama-perplexity", "Q8_0"), 4.5),
+    ("1b", "int8", ("llama.cpp", "all positions", "Q8_0"), None),
+    ("1b", "int8", ("ik_llama.cpp", "all positions", "Q8_0"), 1.8),
+    ("1b", "int8", ("ik_llama.cpp", "all positions", "bf16"), 1.8),
+    ("small", "bf16", ("llama.cpp", "all positions", "bf16"), 4),
+    ("small", "bf16", ("ik_llama.cpp", "all positions", "bf16"), None),
+    ("small", "f32", ("llama.cpp", "all positions", "f32"), None),
+    ("small", "f32", ("ik_llama.cpp", "all positions", "f32"), None),
+]
+
+
+class Corpus:
+    """Random ids in the three forms that the programs read: HDF5, int32, and text that gives just these ids."""
+
+    def __init__(self, work, name, vocabulary, documents):
+        self.work, self.name = work, name
+        self.numbers = numpy.random.default_rng(1).integers(gguf.SPECIAL, vocabulary, (documents, LENGTH))
+        self.ids, self.text = work / f"{name}.ids", work / f"{name}.txt"
+        self.numbers.astype(numpy.int32).tofile(self.ids)
+        self.text.write_text("".join(map(gguf.character, self.numbers.ravel().tolist())), encoding="utf-8")
+
+    def hdf5(self, documents):
+        path = self.work / f"{self.name}-{documents}.h5"
+        lengths = numpy.full(documents, LENGTH, numpy.int64)
+        with h5py.File(path, "w") as file:
+            file["doc/offsets"] = numpy.arange(documents + 1, dtype=numpy.uint64) * LENGTH
+            file["doc/tokens"] = self.numbers[:documents].ravel().astype(numpy.uint32)
+            file["doc/bytes"], file["doc/words"] = 4 * lengths, lengths
+        return path
+
+
+class Thresher:
+    def __init__(self, program, work, threads):
+        self.program, self.work, self.threads = program, work, threads
+
+    def peaks(self, dtypes):
+        """FLOP/s (int8: operations/s) of each dtype."""
+        words = [self.program, "bench", "--shape", "tiny", "--dtype", ",".join(dtypes), "--threads", self.threads,
+                 "--seconds", "0.1", "--json"]
+        return json.loads(subprocess.run(list(map(str, words)), check=True, capture_output=True).stdout)["peak"]
+
+    def score(self, model, corpus, documents, dtype, *more):
+        run = self.work / "run"
+        words = [self.program, "score", "--model", model, "--corpus", corpus.hdf5(documents), "--output", run, "--fresh",
+                 "--threads", self.threads, "--dtype", dtype, "--bos", "never", *more]
+        subprocess.run(list(map(str, words)), check=True, stdout=subprocess.DEVNULL)
+        summary = json.loads((run / "summary.json").read_text())
+        logprobs = None
+        with h5py.File(run / "results.h5") as file:
+            if list(file["tokens"][:]) != [LENGTH - 1] * documents:
+                raise SystemExit(f"{run}: not every token but the documents' first is scored")
+            mean = float(file["logprob"][:CHECKED].sum()) / CHECKED / (LENGTH - 1)
+            if "token" in file:
+                logprobs = file["token/logprob"][:].reshape(documents, LENGTH - 1)
+        return Run(documents * LENGTH, summary["score_seconds"], mean, logprobs, summary["products_fraction"])
+
+
+def flop_of(config, head_share):
+    """(layers' products, attention, head) of a token of a document of LENGTH, scored in `head_share` of the positions."""
+    width, heads, layers = config["hidden_size"], config["num_attention_heads"], config["num_hidden_layers"]
+    size = config["head_dim"]
+    weights = size * width * (2 * heads + 2 * config["num_key_value_heads"]) + 3 * width * config["intermediate_size"]
+    attention = 4 * heads * size * (LENGTH + 1) / 2
+    return 2 * layers * weights, layers * attention, 2 * width * config["vocab_size"] * head_share
+
+
+def least_seconds(config, dtype, head_share, peaks):
+    """Of a token on this machine at its peak. Attention is never in 8 bits, nor is thresher's head."""
+    layers, attention, head = flop_of(config, head_share)
+    wide = "bf16" if dtype in ("int8", "Q8_0") else dtype
+    narrow = "int8" if dtype == "Q8_0" else dtype
+    return layers / peaks[narrow] + attention / peaks[wide] + head / peaks[narrow if dtype == "Q8_0" else wide]
+
+
+class Entry:
+    """A program with a format: what is run once a round."""
+
+    def __init__(self, shape, program, what, dtype, run):
+        self.shape, self.program, self.what, self.dtype, self.run = shape, program, what, dtype, run
+        self.key = (program, what, dtype)
+        self.settings = None
+        self.rates, self.products, self.difference, self.mean = [], [], None, None
+
+    def time(self, model):
+        result = self.run()
+        self.rates.append(result.tokens / result.seconds)
+        if result.products_fraction is not None:
+            self.products.append(result.products_fraction)
+        self.check(result, model.reference)
+
+    def peak_share(self, model, peaks):
+        scored = LENGTH / 2 if self.what == "llama-perplexity" else LENGTH - 1
+        return statistics.median(self.rates) * least_seconds(model.config, self.dtype, scored / LENGTH, peaks)
+
+    def check(self, result, reference):
+        """That these are the log-probabilities which thresher's f32 gives to the same tokens."""
+        self.mean = result.mean
+        expected = reference[:, LENGTH // 2:] if self.what == "llama-perplexity" else reference
+        difference = abs(self.mean - float(expected.mean()))
+        if result.logprobs is not None:
+            difference = float(numpy.abs(result.logprobs[:CHECKED] - reference).mean())
+        if not difference < TOO_FAR:
+            raise SystemExit(f"{self.program}, {self.what}, {self.dtype}: log-probabilities differ by {difference:.3f} "
+                             f"from thresher's in f32, {TOO_FAR} is the most: not the same work")
+        if result.logprobs is not None or self.what == "llama-perplexity":
+            self.difference = difference
+
+    def json(self, share):
+        return {"shape": self.shape, "program": self.program, "what": self.what, "dtype": self.dtype,
+                "settings": self.settings and dataclasses.asdict(self.settings), "tokens_per_second": self.rates,
+                "median": statistics.median(self.rates), "peak_share": share, "products_fraction": self.products,
+                "mean_logprob": self.mean, "difference": self.difference}
+
+
+class Model:
+    """One shape's files, its programs, and thresher's f32 log-probabilities of the first documents."""
+
+    def __init__(self, key, thresher, peers, work):
+        self.key, self.shape, self.work, self.thresher, self.peers = key, SHAPES[key], work, thresher, peers
+        self.folder = work / self.shape.name
+        if not self.folder.exists():
+            subprocess.run([thresher.program, "bench", "--make-model", self.folder, "--shape", self.shape.name,
+                            "--dtype", "bf16"], check=True)
+        self.config = json.loads((self.folder / "config.json").read_text())
+        documents = max([*self.shape.own.values(), *(count for pair in self.shape.peers.values() for count in pair)])
+        self.corpus = Corpus(work, self.shape.name, self.config["vocab_size"], documents)
+        self.reference = thresher.score(self.folder, self.corpus, CHECKED, "f32", "--per-token").logprobs
+
+    def gguf(self, dtype):
+        path = self.work / f"{self.shape.name}-{dtype}.gguf"
+        if not path.exists():
+            gguf.write_gguf(self.folder, path, KINDS[dtype])
+        return path
+
+    def entries(self):
+        found = [self.own_entry(dtype, documents) for dtype, documents in self.shape.own.items()]
+        for peer in self.peers:
+            for dtype, counts in self.shape.peers.items():
+                documents = counts[0 if peer.repacks else 1]
+                found += [self.peer_entry(peer, what, dtype, documents)
+                          for what in ("llama-perplexity", "all positions")]
+        return found
+
+    def own_entry(self, dtype, documents):
+        entry = Entry(self.key, "thresher", "score", dtype,
+                      lambda: self.thresher.score(self.folder, self.corpus, documents, dtype))
+        if dtype != "f32":
+            result = self.thresher.score(self.folder, self.corpus, CHECKED, dtype, "--per-token")
+            entry.check(result, self.reference)
+        return entry
+
+    def peer_entry(self, peer, what, dtype, documents):
+        path, settings = self.gguf(dtype), self.settings(peer, dtype)
+        measure = peer.perplexity if what == "llama-perplexity" else peer.score_all
+        entry = Entry(self.key, peer.name, what, dtype, lambda: measure(path, self.corpus, documents, settings))
+        entry.settings = settings
+        return entry
+
+    def settings(self, peer, dtype):
+        """The fastest for all positions, found once and kept; llama-perplexity, which computes the same, has them too."""
+        kept = self.work / f"settings-{self.shape.name}-{peer.name}-{dtype}.json"
+        if not kept.exists():
+            best, tried = peer.tune(self.gguf(dtype), self.corpus, peer.repacks and dtype != "f32")
+            for settings, rate in tried.items():
+                print(f"  {self.key}, {peer.name}, {dtype}: {settings.text()}: {rate:,.1f} tokens/s", flush=True)
+            kept.write_text(json.dumps(dataclasses.asdict(best)) + "\n")
+        return Settings(**json.loads(kept.read_text()))
+
+
+def ratios_of(entries):
+    """The rounds' ratios of RATIOS, where both programs ran."""
+    by_key = {(entry.shape, *entry.key): entry for entry in entries}
+    found = []
+    for shape, dtype, other, least in RATIOS:
+        own, peer = by_key.get((shape, "thresher", "score", dtype)), by_key.get((shape, *other))
+        if own and peer:
+            rounds = [a / b for a, b in zip(own.rates, peer.rates)]
+            found.append({"shape": shape, "dtype": dtype, "divided_by": list(other), "rounds": rounds,
+                          "median": statistics.median(rounds), "least": least})
+    return found
+
+
+def spread(values, digits):
+    return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
+
+
+def print_report(entries, shares, peaks, ratios):
+    """Tables in Markdown."""
+    print("\nPeak: " + ", ".join(f"{dtype} {peak / 1e9:,.0f}" for dtype, peak in peaks.items()) +
+          " GFLOP/s (int8: GOP/s)\n")
+    print("| shape | program | format | tokens/s | rounds | share of peak | difference to f32 | settings |")
+    print("|---|---|---|---|---|---|---|---|")
+    for entry, share in zip(entries, shares):
+        rate = statistics.median(entry.rates)
+        digits = 0 if rate > 1000 else 1
+        program = "`thresher score`" if entry.program == "thresher" else f"{entry.program}, {entry.what}"
+        products = f"products {100 * statistics.median(entry.products):.1f} % of the time" if entry.products else ""
+        difference = "" if entry.difference is None else f"{entry.difference:.4f}"
+        print(f"| {entry.shape} | {program} | {entry.dtype} | {rate:,.{digits}f} | {spread(entry.rates, digits)} | "
+              f"{100 * share:.1f} % | {difference} | "
+              f"{'`' + entry.settings.text() + '`' if entry.settings else products} |")
+    print("\n| shape | `thresher score` in | divided by | ratio | rounds | at least |")
+    print("|---|---|---|---|---|---|")
+    for one in ratios:
+        program, what, dtype = one["divided_by"]
+        print(f"| {one['shape']} | {one['dtype']} | {program}, {what}, {dtype} | {one['median']:.2f} | "
+              f"{spread(one['rounds'], 2)} | {one['least'] or ''} |")
+
+
+def processor():
+    found = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return found.group(1) if found else platform.machine()
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("thresher", type=pathlib.Path)
+    parser.add_argument("work", type=pathlib.Path)
+    for name in ("--llama-cpp", "--ik-llama-cpp"):
+        parser.add_argument(name, type=pathlib.Path, nargs=2, metavar=("SOURCE", "BUILD"))
+    parser.add_argument("--models", default=",".join(SHAPES), help="of " + ",".join(SHAPES))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--tune", action="store_true", help="find the peers' fastest settings anew")
+    parser.add_argument("--json", type=pathlib.Path, help="all numbers, also those of each round")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.models.split(",")) - set(SHAPES):
+        parser.error(f"--models: {', '.join(sorted(unknown))} is none of {', '.join(SHAPES)}")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    work = arguments.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    thresher = Thresher(arguments.thresher.resolve(), work, arguments.threads)
+    builds = {"llama.cpp": arguments.llama_cpp, "ik_llama.cpp": arguments.ik_llama_cpp}
+    peers = [Peer(name, *(path.resolve() for path in paths), work, arguments.threads)
+             for name, paths in builds.items() if paths]
+    for kept in work.glob("settings-*.json") if arguments.tune else []:
+        kept.unlink()
+    models = {key: Model(key, thresher, peers, work) for key in arguments.models.split(",")}
+    entries = [entry for model in models.values() for entry in model.entries()]
+    dtypes = sorted({dtype for model in models.values() for dtype in model.shape.own})
+    measured = []
+    for number in range(arguments.rounds):
+        measured.append(thresher.peaks(dtypes))
+        for entry in entries if number % 2 == 0 else entries[::-1]:
+            entry.time(models[entry.shape])
+            print(f"  round {number + 1}: {entry.shape}, {', '.join(entry.key)}: {entry.rates[-1]:,.1f} tokens/s",
+                  flush=True)
+    peaks = {dtype: max(one[dtype] for one in measured) for dtype in dtypes}
+    shares = [entry.peak_share(models[entry.shape], peaks) for entry in entries]
+    ratios = ratios_of(entries)
+    print_report(entries, shares, peaks, ratios)
+    if arguments.json:
+        programs = [entry.json(share) for entry, share in zip(entries, shares)]
+        report = {"processor": processor(), "threads": arguments.threads, "peak": peaks, "peaks": measured,
+                  "programs": programs, "ratios": ratios}
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
