@@ -48,6 +48,26 @@ if ! c++ "-fsanitize=$sanitizers" -static-libasan -static-libubsan -static-libts
     "tested with it; on Debian libgcc-12-dev, which g++ needs, has the libraries" >&2
   exit 69
 fi
+# What finds nothing shows nothing: planted, a use after free and a race have to be found.
+cat >"$probe/planted.cpp" <<'END'
+#include <thread>
+int main() {
+  auto* shared = new int(0);
+  std::thread other([=] { ++*shared; });
+  ++*shared;
+  other.join();
+  delete shared;
+  return *const_cast<volatile int*>(shared) == 0 ? 3 : 4;
+}
+END
+c++ -O1 -pthread -Wno-use-after-free "-fsanitize=$sanitizers" "$probe/planted.cpp" -o "$probe/planted"
+finding='heap-use-after-free'
+[ $preset = asan ] || finding='data race'
+if ASAN_OPTIONS=detect_leaks=0 "$probe/planted" 2>"$probe/found" || ! grep -q "$finding" "$probe/found"; then
+  cat "$probe/found" >&2
+  echo "sanitizers.sh: a planted fault ($finding) was not found" >&2
+  exit 70
+fi
 if ! "$probe/program" 2>/dev/null; then
   echo "sanitizers.sh: no process may look at another one here (ptrace), so no leaks are looked for" >&2
   export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
