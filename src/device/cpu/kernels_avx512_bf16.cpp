@@ -12,6 +12,7 @@ using Bf16 = std::uint16_t;
 // clang-format off
 #include "device/cpu/simd_avx512.h"
 #include "device/cpu/kernels/math.h"
+#include "device/cpu/kernels/loops.h"
 #include "device/cpu/kernels/rows.h"
 #include "device/cpu/kernels/quantise.h"
 #include "device/cpu/kernels/product.h"

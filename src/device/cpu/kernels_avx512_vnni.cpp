@@ -12,13 +12,7 @@ using Bf16 = std::uint16_t;
 // clang-format off
 #include "device/cpu/simd_avx512.h"
 #include "device/cpu/kernels/math.h"
-#include "device/cpu/kernels/rows.h"
-#include "device/cpu/kernels/quantise.h"
-#include "device/cpu/kernels/product.h"
-#include "device/cpu/kernels/piece.h"
-#include "device/cpu/kernels/attend.h"
-#include "device/cpu/kernels/score.h"
-#include "device/cpu/kernels/burn.h"
+#include "device/cpu/kernels/loops.h"
 #include "device/cpu/kernels/dot_vnni.h"
 #include "device/cpu/kernels/int8.h"
 // clang-format on
@@ -26,24 +20,12 @@ using Bf16 = std::uint16_t;
 }  // namespace
 
 const Kernels& kernels_avx512_vnni() {
-  static const Kernels table{.isa = Isa::avx512,
-                             .convert = convert,
-                             .embed = embed,
-                             .norm = norm,
-                             .rope = rope,
-                             .gate = gate,
-                             .finish = finish,
-                             .multiply = multiply,
-                             .piece = piece<WordF32>,
-                             .attend = attend<WordF32>,
-                             .score = score,
-                             .quantise = quantise,
-                             .norm_quantised = norm_quantised,
-                             .gate_quantised = gate_quantised,
-                             .multiply_int8 = multiply_int8<Dot>,
-                             .burn_f32 = burn<WordF32>,
-                             .burn_bf16 = burn<WordF32>,
-                             .burn_int8 = burn_int8<Dot>};
+  static const Kernels table = [] {
+    Kernels with_vnni = kernels_avx512();
+    with_vnni.multiply_int8 = multiply_int8<Dot>;
+    with_vnni.burn_int8 = burn_int8<Dot>;
+    return with_vnni;
+  }();
   return table;
 }
 

@@ -1,6 +1,6 @@
 // Products of bytes. Sums in 32 bits are exact, so no order of them shows in the results; what follows is f32 in an
-// order that is each element's own. Included inside an instruction set's unnamed namespace, after quantise.h and a
-// struct Dot:
+// order that is each element's own. Included inside an instruction set's unnamed namespace, after loops.h and a struct
+// Dot:
 //   Left left(word)                      four bytes of activations for all lanes
 //   Ints add(sums, left, words)          sums += the four products of each lane, exactly
 //   bool offset                          whether those are of the bytes as they are, 128 too great

@@ -4,13 +4,6 @@
 // step is at most an eighth of the mean magnitude of its numbers over 16, unless too many are above.
 constexpr float outlier_bound = 8;
 
-template <class Body>
-inline void each_vector(std::int64_t first, std::int64_t last, const Body& body) {
-  std::int64_t c = first;
-  for (; c + lanes <= last; c += lanes) body(c, Full{});
-  if (c < last) body(c, Simd::first(last - c));
-}
-
 // The greatest numbers of a piece, in falling magnitude, the first column before others.
 struct Greatest {
   static constexpr int room = QuantisedPiece::most_outliers + 1;

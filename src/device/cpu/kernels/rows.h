@@ -1,9 +1,4 @@
-// Steps that treat each row by itself. Included inside an instruction set's unnamed namespace, after math.h.
-
-template <class T>
-T* row_of(const Rows& rows, std::int64_t r) {
-  return static_cast<T*>(rows.data) + r * rows.stride;
-}
+// Steps that treat each row by itself. Included inside an instruction set's unnamed namespace, after loops.h.
 
 // Calls body with null pointers of the two element types.
 template <class Body>
