@@ -79,8 +79,4 @@ NcclState nccl_state() {
   }
 }
 
-std::string nccl_version_text(int version) {
-  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-}
-
 }  // namespace thresher::comm

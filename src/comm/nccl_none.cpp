@@ -7,10 +7,6 @@ NcclState nccl_state() {
   return {.version = 0, .trouble = "this program is built without NCCL: nccl.h was not there"};
 }
 
-std::string nccl_version_text(int) {
-  return "none";
-}
-
 std::unique_ptr<DeviceSums> nccl_sums(Comm&, device::Device&, const NcclSumsOptions&) {
   base::fail(base::Exit::unavailable, nccl_state().trouble);
 }
