@@ -4,6 +4,7 @@
 #include <mpi.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <clocale>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -19,6 +21,7 @@
 #include "app/bundle.h"
 #include "app/help.h"
 #include "app/singleton.h"
+#include "app/start_limit.h"
 #include "thresher/base/clock.h"
 #include "thresher/base/log.h"
 #include "thresher/base/signals.h"
@@ -133,10 +136,32 @@ bool told_to_end(std::chrono::seconds within) {
   std::abort();  // MPI_Abort does not return
 }
 
+// Seconds in which all ranks have to have met.
+double start_seconds() {
+  const char* const text = std::getenv("THRESHER_START_SECONDS");
+  return text == nullptr ? 120 : std::atof(text);
+}
+
+// Where ranks cannot reach each other MPI waits for ever, and its own ways to end them are not there yet.
+void end_alone() {
+  const int rank = std::max(number_in_environment("OMPI_COMM_WORLD_RANK"), number_in_environment("SLURM_PROCID"));
+  if (!told_to_end(turn * std::bit_width(static_cast<unsigned>(rank))))
+    print_error(
+        {Exit::unavailable,
+         fmt::format("rank {} has waited {:.0f} s for the others to start: their hosts do not reach each other, "
+                     "or one stands still. Name the network that connects them in "
+                     "OMPI_MCA_btl_tcp_if_include (and OMPI_MCA_oob_tcp_if_include), or give them more time "
+                     "in THRESHER_START_SECONDS",
+                     rank, start_seconds())});
+  _exit(static_cast<int>(Exit::unavailable));
+}
+
 Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
   use_bundled_mpi();
   check_step_before_mpi();
   const SingletonSession session;
+  std::optional<StartLimit> limit;
+  if (started_by_launcher()) limit.emplace(start_seconds(), end_alone);
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
   int rank = 0, ranks = 1;
@@ -153,8 +178,11 @@ Exit run_on_ranks(const Command& command, std::span<const std::string> words) {
     Arguments arguments = parse(command, words);
     comm = comm::mpi_comm();
     mailbox = comm::mpi_mailbox();
+    comm->barrier();
+    limit.reset();
     code = command.run(arguments, {*comm, *mailbox});
   } catch (...) {
+    limit.reset();
     const Failure failure = current_failure();
     if (!comm::all_leave(together)) end_all(rank, failure);
     if (rank == 0) print_error(failure);

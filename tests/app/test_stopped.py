@@ -67,6 +67,20 @@ class Stopped(RanksTest):
         self.assertIn(f'thresher: error: rank 1 ({socket.gethostname()}, replica 0, stage 1, shard 0): no sign of life',
                       errors)
 
+    def test_before_the_ranks_have_met(self):
+        """There is no watchdog yet."""
+        run = self.folder / 'run'
+        job = self.start(run, 2, env={'THRESHER_START_SECONDS': '3'})
+        while job.poll() is None and (process := process_of(run, 1)) is None:
+            time.sleep(0.001)
+        os.kill(process, signal.SIGSTOP)
+        code, errors, seconds = self.end(job, run)
+        print(f'stopped at the start: ended after {seconds:.1f} s', flush=True)
+        self.assertEqual(code, 69, errors)
+        self.assertEqual(errors.count('thresher: error:'), 1, errors)
+        self.assertIn('thresher: error: rank 0 has waited 3 s for the others to start', errors)
+        self.assertEqual(self.end(self.start(run, 2), run)[0], 0)
+
     def test_for_good(self):
         """Three jobs at a time: most of it is waiting."""
         cases = []
