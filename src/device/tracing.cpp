@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "thresher/base/check.h"
+#include "thresher/device/row_runs.h"
 
 namespace thresher::device {
 namespace {
@@ -121,9 +122,13 @@ void TracingDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, co
     starts.resize(static_cast<std::size_t>(sequences.count) + 1);
     inner_.download(sequences.starts, tensor::row_vector(starts.data(), DType::i32, sequences.count + 1));
   }
-  std::vector<std::int64_t> lengths;
-  for (std::size_t i = 1; i < starts.size(); ++i) lengths.push_back(starts[i] - starts[i - 1]);
-  const double flop = 4.0 * static_cast<double>(q.columns) * attended_pairs(lengths, options.window);
+  std::vector<std::int64_t> lengths, inherited;
+  for (std::size_t i = 1; i < starts.size(); ++i) {
+    inherited.push_back(inherited_rows(sequences, static_cast<std::int64_t>(i) - 1));
+    lengths.push_back(starts[i] - starts[i - 1] + inherited.back());
+  }
+  const double flop = 4.0 * static_cast<double>(q.columns) *
+                      (attended_pairs(lengths, options.window) - attended_pairs(inherited, options.window));
   timed("attend", flop, bytes_of(q) + bytes_of(k) + bytes_of(v) + bytes_of(out),
         [&] { inner_.attend(q, k, v, sequences, options, out); });
   dump("attend", out);

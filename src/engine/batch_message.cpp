@@ -12,7 +12,7 @@ constexpr std::size_t alignment = 64;
 
 struct BatchHeader {
   std::uint64_t bytes = 0;
-  std::int64_t tokens = 0, starts = 0, scored = 0, width = 0;
+  std::int64_t tokens = 0, starts = 0, scored = 0, inherited = 0, width = 0;
 };
 
 struct ScoresHeader {
@@ -24,8 +24,20 @@ std::size_t aligned(std::size_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
-std::size_t numbers_end(std::int64_t tokens, std::int64_t starts, std::int64_t scored) {
-  return aligned(sizeof(BatchHeader) + 4 * static_cast<std::size_t>(tokens + starts + 2 * scored));
+// Where the residual stream begins.
+std::size_t numbers_end(const BatchHeader& header) {
+  return aligned(sizeof(BatchHeader) +
+                 4 * static_cast<std::size_t>(header.tokens + header.starts + 2 * header.scored + header.inherited));
+}
+
+BatchHeader header_of(const model::PackedBatch& batch, std::int64_t width) {
+  BatchHeader header{.tokens = static_cast<std::int64_t>(batch.ids.size()),
+                     .starts = static_cast<std::int64_t>(batch.starts.size()),
+                     .scored = static_cast<std::int64_t>(batch.targets.size()),
+                     .inherited = static_cast<std::int64_t>(batch.inherited.size()),
+                     .width = width};
+  header.bytes = numbers_end(header) + 4 * static_cast<std::size_t>(header.tokens * width);
+  return header;
 }
 
 // Values one after another.
@@ -113,28 +125,25 @@ void Receiver::release() {
 }
 
 std::size_t batch_bytes(const model::PackedBatch& batch, std::int64_t width) {
-  const auto tokens = static_cast<std::int64_t>(batch.ids.size());
-  return numbers_end(tokens, static_cast<std::int64_t>(batch.starts.size()),
-                     static_cast<std::int64_t>(batch.targets.size())) +
-         4 * static_cast<std::size_t>(tokens * width);
+  return header_of(batch, width).bytes;
 }
 
 std::size_t batch_bytes(std::int64_t tokens, std::int64_t width) {
-  return numbers_end(tokens, tokens + 1, tokens) + 4 * static_cast<std::size_t>(tokens * width);
+  return numbers_end({.tokens = tokens, .starts = tokens + 1, .scored = tokens, .inherited = tokens}) +
+         4 * static_cast<std::size_t>(tokens * width);
 }
 
 std::span<float> write_batch(const model::PackedBatch& batch, std::int64_t width, std::span<std::byte> message) {
-  const BatchHeader header{message.size(), static_cast<std::int64_t>(batch.ids.size()),
-                           static_cast<std::int64_t>(batch.starts.size()),
-                           static_cast<std::int64_t>(batch.targets.size()), width};
+  const BatchHeader header = header_of(batch, width);
   Writer writer(message);
   writer.put(&header, sizeof header);
   writer.put(batch.ids);
   writer.put(batch.starts);
   writer.put(batch.scored_rows);
   writer.put(batch.targets);
-  const std::size_t end = numbers_end(header.tokens, header.starts, header.scored);
-  return {reinterpret_cast<float*>(message.subspan(end).data()), static_cast<std::size_t>(header.tokens * width)};
+  writer.put(batch.inherited);
+  return {reinterpret_cast<float*>(message.subspan(numbers_end(header)).data()),
+          static_cast<std::size_t>(header.tokens * width)};
 }
 
 std::span<const float> read_batch(std::span<const std::byte> message, model::PackedBatch& batch) {
@@ -145,8 +154,8 @@ std::span<const float> read_batch(std::span<const std::byte> message, model::Pac
   reader.get(batch.starts, header.starts);
   reader.get(batch.scored_rows, header.scored);
   reader.get(batch.targets, header.scored);
-  const std::size_t end = numbers_end(header.tokens, header.starts, header.scored),
-                    floats = static_cast<std::size_t>(header.tokens * header.width);
+  reader.get(batch.inherited, header.inherited);
+  const std::size_t end = numbers_end(header), floats = static_cast<std::size_t>(header.tokens * header.width);
   if (message.size() < end + 4 * floats) base::fail(base::Exit::internal, "a message between stages is cut short");
   return {reinterpret_cast<const float*>(message.data() + end), floats};
 }

@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "engine/batch_builder.h"
+
 namespace thresher::engine {
 namespace {
 
@@ -36,7 +38,9 @@ struct ScoreTask::ShardScores {
 ScoreTask::ScoreTask(Stage& stage, ScoreOptions options)
     : stage_(stage),
       options_(std::move(options)),
-      feed_last_(stage.transformer().config().rope.kind == model::RopeKind::dynamic) {}
+      feed_last_(stage.transformer().config().rope.kind == model::RopeKind::dynamic),
+      sharing_(options_.share_prefixes && !feed_last_ && stage.transformer().device().shares_prefixes()),
+      builder_(std::make_unique<BatchBuilder>()) {}
 
 ScoreTask::~ScoreTask() = default;
 
@@ -80,6 +84,26 @@ std::int64_t ScoreTask::fed(const PendingWindow& pending) const {
   return pending.window.end - pending.window.begin + (pending.window.lead ? lead : 0) + (feed_last_ ? 1 : 0);
 }
 
+FedTokens ScoreTask::fed_tokens(const PendingWindow& pending) const {
+  const EncodedShard& shard = pending.shard->shard;
+  const auto at = static_cast<std::size_t>(pending.item);
+  const TokenId* tokens = shard.tokens.data() + shard.offsets[at];
+  const Window& window = pending.window;
+  FedTokens fed;
+  if (window.lead) fed.lead = lead_of(shard.items[at]);
+  fed.body = {tokens + window.begin, tokens + window.end + (feed_last_ ? 1 : 0)};
+  return fed;
+}
+
+// What a window adds to the pool: windows that begin alike mostly come one after another. Never nothing, so that what
+// the pool holds is bounded.
+std::int64_t ScoreTask::fed_after_last(const PendingWindow& pending) const {
+  const std::int64_t all = fed(pending);
+  if (!sharing_ || pool_.empty()) return all;
+  const std::int64_t common = common_tokens(fed_tokens(pool_.back()), fed_tokens(pending));
+  return common < least_shared ? all : std::max(all - common + 1, all / 16);
+}
+
 void ScoreTask::pull_windows() {
   while (!waiting_.empty() && pool_tokens_ < wanted()) {
     const auto scores = waiting_.front();
@@ -102,8 +126,9 @@ void ScoreTask::pull_windows() {
     }
     Window window;
     if (scores->cutter->next(window)) {
-      pool_.push_back({scores, i, window});
-      pool_tokens_ += fed(pool_.back());
+      PendingWindow pending{scores, i, window};
+      pool_tokens_ += fed_after_last(pending);
+      pool_.push_back(std::move(pending));
       ++scores->windows_out;
     } else {
       scores->cutter.reset();
@@ -112,12 +137,25 @@ void ScoreTask::pull_windows() {
   }
 }
 
+std::vector<Family> ScoreTask::find_families() const {
+  std::vector<Family> found;
+  if (!sharing_) {
+    for (std::size_t i = 0; i < pool_.size(); ++i)
+      found.push_back({{{static_cast<std::int32_t>(i), 0}}, fed(pool_[i])});
+    return found;
+  }
+  std::vector<FedTokens> sequences;
+  for (const PendingWindow& pending : pool_) sequences.push_back(fed_tokens(pending));
+  return families(sequences, {options_.tokens_per_batch, stage_.transformer().capacity().tokens});
+}
+
 // Groups the pool into batches. Those that are not nearly full wait for more windows, unless nothing more will come or
 // none is nearly full (windows of 60 % of the budget never share one).
 void ScoreTask::group(bool drain) {
-  std::vector<std::int32_t> lengths;
-  for (const PendingWindow& pending : pool_) lengths.push_back(static_cast<std::int32_t>(fed(pending)));
-  const auto groups = pack(lengths, options_.tokens_per_batch);
+  const std::vector<Family> families = find_families();
+  std::vector<std::int32_t> rows;
+  for (const Family& family : families) rows.push_back(static_cast<std::int32_t>(family.rows));
+  const auto groups = pack(rows, options_.tokens_per_batch);
   const auto is_full = [&](const PackedGroup& packed) { return packed.tokens * 100 >= options_.tokens_per_batch * 97; };
   const bool all = drain || std::none_of(groups.begin(), groups.end(), is_full);
   std::vector<PendingWindow> rest;
@@ -125,7 +163,11 @@ void ScoreTask::group(bool drain) {
   for (const PackedGroup& packed : groups) {
     const bool full = all || is_full(packed);
     Batch batch;
-    for (std::int32_t index : packed.members) batch.push_back(std::move(pool_[static_cast<std::size_t>(index)]));
+    for (const std::int32_t index : packed.members)
+      for (const auto& [member, inherited] : families[static_cast<std::size_t>(index)].members) {
+        batch.push_back(std::move(pool_[static_cast<std::size_t>(member)]));
+        batch.back().inherited = inherited;
+      }
     if (full) {
       batches_.push_back(std::move(batch));
     } else {
@@ -164,7 +206,14 @@ std::map<std::int64_t, std::int64_t> ScoreTask::unfed() const {
   return tokens;
 }
 
+// A window inherits from the one before it, which is another one then: they have in common what all between them have.
 void ScoreTask::drop_windows(std::vector<PendingWindow>& windows) const {
+  constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max();
+  std::int64_t common = all;
+  for (PendingWindow& pending : windows) {
+    common = pending.inherited = std::min(common, pending.inherited);
+    if (!pending.shard->dropped) common = all;
+  }
   std::erase_if(windows, [](const PendingWindow& pending) { return pending.shard->dropped; });
 }
 
@@ -179,9 +228,10 @@ void ScoreTask::keep(std::int64_t tokens) {
   const auto mark = [&](ShardScores& scores) { scores.dropped |= dropped.contains(scores.shard.shard); };
   for (const auto& scores : waiting_) mark(*scores);
   for (const PendingWindow& pending : pool_) mark(*pending.shard);
-  for (const auto* batches : {&batches_, &under_way_})
-    for (const Batch& batch : *batches)
-      for (const PendingWindow& pending : batch) mark(*pending.shard);
+  for (const Batch& batch : batches_)
+    for (const PendingWindow& pending : batch) mark(*pending.shard);
+  for (const Flight& flight : under_way_)
+    for (const PendingWindow& pending : flight.batch) mark(*pending.shard);
   std::erase_if(waiting_, [](const auto& scores) { return scores->dropped; });
   drop_windows(pool_);
   pool_tokens_ = 0;
@@ -190,38 +240,26 @@ void ScoreTask::keep(std::int64_t tokens) {
   std::erase_if(batches_, [](const Batch& batch) { return batch.empty(); });
 }
 
-void ScoreTask::append(const PendingWindow& pending) {
-  const EncodedShard& shard = pending.shard->shard;
-  const Window& window = pending.window;
-  const std::int64_t start = packed_.starts.back();
-  std::int64_t lead = 0;
-  if (window.lead) {
-    const auto& ids = lead_of(shard.items[static_cast<std::size_t>(pending.item)]);
-    lead = static_cast<std::int64_t>(ids.size());
-    packed_.ids.insert(packed_.ids.end(), ids.begin(), ids.end());
-  }
-  const TokenId* tokens = shard.tokens.data() + shard.offsets[static_cast<std::size_t>(pending.item)];
-  packed_.ids.insert(packed_.ids.end(), tokens + window.begin, tokens + window.end + (feed_last_ ? 1 : 0));
-  packed_.starts.push_back(static_cast<std::int32_t>(packed_.ids.size()));
-  for (std::int64_t t = window.score_begin; t < window.score_end; ++t) {
-    packed_.scored_rows.push_back(static_cast<std::int32_t>(start + lead + t - 1 - window.begin));
-    packed_.targets.push_back(static_cast<std::int32_t>(tokens[t]));
-  }
-  const auto length = static_cast<double>(packed_.starts.back() - start);
-  counts_.visible_keys += length * (length + 1) / 2;
-}
-
 void ScoreTask::submit(Batch batch) {
-  packed_.ids.clear();
-  packed_.starts.assign(1, 0);
-  packed_.scored_rows.clear();
-  packed_.targets.clear();
-  for (const PendingWindow& pending : batch) append(pending);
-  stage_.submit(packed_);
-  under_way_.push_back(std::move(batch));
+  builder_->clear();
+  for (const PendingWindow& pending : batch) {
+    const Window& window = pending.window;
+    const FedTokens fed = fed_tokens(pending);
+    const auto lead = static_cast<std::int64_t>(fed.lead.size());
+    const EncodedShard& shard = pending.shard->shard;
+    const TokenId* tokens = shard.tokens.data() + shard.offsets[static_cast<std::size_t>(pending.item)];
+    builder_->add(fed, pending.inherited, lead + window.score_begin - 1 - window.begin,
+                  {tokens + window.score_begin, tokens + window.score_end});
+  }
+  const model::PackedBatch& packed = builder_->batch();
+  stage_.submit(packed);
   ++counts_.batches;
-  counts_.tokens_fed += static_cast<std::int64_t>(packed_.ids.size());
-  counts_.tokens_scored += static_cast<std::int64_t>(packed_.targets.size());
+  counts_.tokens_fed += static_cast<std::int64_t>(packed.ids.size());
+  counts_.tokens_shared += builder_->inherited();
+  counts_.tokens_scored += builder_->asked();
+  counts_.rows_scored += static_cast<std::int64_t>(packed.targets.size());
+  counts_.visible_keys += builder_->visible_keys();
+  under_way_.push_back({std::move(batch), builder_->take_entries()});
 }
 
 void ScoreTask::take_scores() {
@@ -231,19 +269,27 @@ void ScoreTask::take_scores() {
   under_way_.pop_front();
 }
 
-void ScoreTask::store_scores(const Batch& batch) {
-  const std::int64_t top_k = options_.columns.top_k;
-  std::int64_t from = 0;
-  for (const PendingWindow& pending : batch) {
+void ScoreTask::store_scores(const Flight& flight) {
+  const auto top_k = static_cast<std::size_t>(options_.columns.top_k);
+  std::size_t from = 0;
+  for (const PendingWindow& pending : flight.batch) {
     ShardScores& scores = *pending.shard;
-    const std::int64_t count = pending.window.score_end - pending.window.score_begin;
-    const std::int64_t to = static_cast<std::int64_t>(scores.shard.offsets[static_cast<std::size_t>(pending.item)]) +
-                            pending.window.score_begin;
-    std::copy_n(scored_.logprob.begin() + from, count, scores.logprob.begin() + to);
-    if (!scores.rank.empty()) std::copy_n(scored_.rank.begin() + from, count, scores.rank.begin() + to);
-    if (!scores.entropy.empty()) std::copy_n(scored_.entropy.begin() + from, count, scores.entropy.begin() + to);
-    std::copy_n(scored_.top_id.begin() + from * top_k, count * top_k, scores.top_id.begin() + to * top_k);
-    std::copy_n(scored_.top_logprob.begin() + from * top_k, count * top_k, scores.top_logprob.begin() + to * top_k);
+    const auto count = static_cast<std::size_t>(pending.window.score_end - pending.window.score_begin);
+    const std::size_t to = scores.shard.offsets[static_cast<std::size_t>(pending.item)] +
+                           static_cast<std::size_t>(pending.window.score_begin);
+    const auto copy = [&](const auto& values, auto& out, std::size_t width) {
+      if (out.empty()) return;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t entry =
+            flight.entries.empty() ? from + i : static_cast<std::size_t>(flight.entries[from + i]);
+        std::copy_n(values.data() + entry * width, width, out.data() + (to + i) * width);
+      }
+    };
+    copy(scored_.logprob, scores.logprob, 1);
+    copy(scored_.rank, scores.rank, 1);
+    copy(scored_.entropy, scores.entropy, 1);
+    copy(scored_.top_id, scores.top_id, top_k);
+    copy(scored_.top_logprob, scores.top_logprob, top_k);
     from += count;
     if (--scores.windows_out == 0 && scores.pulled && !scores.dropped) finish(scores);
   }

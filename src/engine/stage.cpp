@@ -171,10 +171,7 @@ bool Stage::full() const {
 // devices exchange it themselves, the next stage hears of the batch before it is computed.
 void Stage::begin(const PackedBatch& batch, std::span<const float> in) {
   if (transformer_.full()) hand_on();
-  std::int32_t longest = 0;
-  for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
-    longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
-  transformer_.grow(longest);
+  transformer_.grow(batch.longest());
   const bool at_once = transformer_.room() == 1;
   Flight flight;
   if (links_->after && at_once) {

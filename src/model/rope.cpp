@@ -142,12 +142,13 @@ void RopeTable::place_long(std::span<const std::int32_t> starts) {
   }
 }
 
-void RopeTable::assign(std::span<const std::int32_t> starts, std::vector<std::int32_t>& rows) {
+void RopeTable::assign(std::span<const std::int32_t> starts, std::span<const std::int32_t> inherited,
+                       std::vector<std::int32_t>& rows) {
   if (long_rows_ > 0) place_long(starts);
   rows.clear();
   for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
     const std::int64_t length = starts[i + 1] - starts[i];
-    const std::int64_t first = is_long(length) ? long_first_.at(length) : 0;
+    const std::int64_t first = is_long(length) ? long_first_.at(length) : inherited.empty() ? 0 : inherited[i];
     for (std::int64_t position = 0; position < length; ++position)
       rows.push_back(static_cast<std::int32_t>(first + position));
   }

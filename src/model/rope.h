@@ -26,8 +26,10 @@ class RopeTable {
 
   const tensor::Tensor& cos() const { return cos_; }
   const tensor::Tensor& sin() const { return sin_; }
-  // rows[t] = the table's row for token t of a batch cut at `starts`.
-  void assign(std::span<const std::int32_t> starts, std::vector<std::int32_t>& rows);
+  // rows[t] = the table's row for token t of a batch cut at `starts`; sequence i's first one is at position
+  // inherited[i], or 0 where that is empty, as it is with the dynamic kind.
+  void assign(std::span<const std::int32_t> starts, std::span<const std::int32_t> inherited,
+              std::vector<std::int32_t>& rows);
 
  private:
   void compute(std::int64_t first_row, std::int64_t length);

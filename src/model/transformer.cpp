@@ -12,6 +12,7 @@
 #include "model/weights.h"
 #include "thresher/base/check.h"
 #include "thresher/comm/ending.h"
+#include "thresher/device/row_runs.h"
 #include "thresher/model/precision.h"
 
 namespace thresher::model {
@@ -62,6 +63,12 @@ StageOptions with_part(StageOptions options, const ModelConfig& config) {
 
 }  // namespace
 
+std::int64_t PackedBatch::longest() const {
+  std::int64_t longest = 0;
+  for (std::int64_t i = 0; i < sequences(); ++i) longest = std::max(longest, length(i));
+  return longest;
+}
+
 struct Transformer::Parts {
   device::Device& device;
   ModelConfig config;
@@ -77,7 +84,9 @@ struct Transformer::Parts {
   std::int64_t arena_bytes = 0;
   Arena arena{device::Buffer()};
   std::vector<std::int32_t> rope_rows;  // on the host, grown once
-  std::deque<Slot> slots;               // used in turn
+  std::vector<device::RowRun> runs;     // what sequences of the newest batch begin with, see device::Sequences
+  std::vector<std::int32_t> run_starts;
+  std::deque<Slot> slots;  // used in turn
   std::size_t oldest = 0, under_way = 0;
 
   Parts(device::Device& on, base::FileSystem& files, const base::Path& directory, const ModelConfig& model,
@@ -130,6 +139,8 @@ struct Transformer::Parts {
   Slot& slot_of(std::size_t batch) { return slots[(oldest + batch) % slots.size()]; }
 
   void check(const PackedBatch& batch) const;
+  void check_inherited(const PackedBatch& batch) const;
+  void find_runs(const PackedBatch& batch);
   Inputs upload(const PackedBatch& batch, const Inputs& host);
   Pass pass_of(const PackedBatch& batch, const Inputs& inputs);
   void ask(const Pass& pass, const Tensor& residual, const Inputs& inputs, const Tensor& host_targets, Slot& slot);
@@ -143,17 +154,16 @@ void Transformer::Parts::check(const PackedBatch& batch) const {
   if (tokens > capacity.tokens) refuse(fmt::format("a batch of {} tokens, room is for {}", tokens, capacity.tokens));
   if (batch.starts.empty() || batch.starts.front() != 0 || batch.starts.back() != tokens)
     refuse(fmt::format("sequences that do not cover a batch of {} tokens", tokens));
-  for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
-    if (const std::int64_t length = batch.starts[i + 1] - batch.starts[i]; length < 1 || length > capacity.longest)
+  if (!batch.inherited.empty()) check_inherited(batch);
+  for (std::int64_t i = 0; i < batch.sequences(); ++i)
+    if (const std::int64_t length = batch.length(i); length < 1 || length > capacity.longest)
       refuse(fmt::format("a sequence of {} tokens, allowed are 1 to {}", length, capacity.longest));
   if (batch.targets.size() != batch.scored_rows.size())
     refuse(fmt::format("{} targets for {} scored rows", batch.targets.size(), batch.scored_rows.size()));
-  std::int64_t previous = -1;
-  for (const std::int32_t row : batch.scored_rows) {
-    if (row <= previous || row >= tokens)
-      refuse(fmt::format("scored row {} after row {} in a batch of {} tokens", row, previous, tokens));
-    previous = row;
-  }
+  if (static_cast<std::int64_t>(batch.targets.size()) > capacity.tokens)
+    refuse(fmt::format("{} scored rows, room is for {}", batch.targets.size(), capacity.tokens));
+  for (const std::int32_t row : batch.scored_rows)
+    if (row < 0 || row >= tokens) refuse(fmt::format("scored row {} in a batch of {} tokens", row, tokens));
   for (const auto* ids : {&batch.ids, &batch.targets})
     for (const std::int32_t id : *ids)
       if (id < 0 || id >= config.vocabulary)
@@ -163,9 +173,24 @@ void Transformer::Parts::check(const PackedBatch& batch) const {
                                id, config.vocabulary));
 }
 
+void Transformer::Parts::check_inherited(const PackedBatch& batch) const {
+  if (!device.shares_prefixes() || config.rope.kind == RopeKind::dynamic)
+    base::fail(base::Exit::internal, "sequences that begin with rows of others, which this device or model cannot do");
+  const auto sequences = static_cast<std::size_t>(batch.sequences());
+  if (batch.inherited.size() != sequences)
+    base::fail(base::Exit::internal,
+               fmt::format("{} sequences, {} of which inherit rows", sequences, batch.inherited.size()));
+  for (std::size_t i = 0; i < sequences; ++i) {
+    const std::int64_t most = i == 0 ? 0 : batch.length(static_cast<std::int64_t>(i) - 1);
+    if (batch.starts[i + 1] < batch.starts[i] || batch.inherited[i] < 0 || batch.inherited[i] > most)
+      base::fail(base::Exit::internal, fmt::format("a sequence of {} tokens begins with {} tokens of one of {}",
+                                                   batch.starts[i + 1] - batch.starts[i], batch.inherited[i], most));
+  }
+}
+
 // In one copy: both sides are laid out alike.
 Inputs Transformer::Parts::upload(const PackedBatch& batch, const Inputs& host) {
-  rope->assign(batch.starts, rope_rows);
+  rope->assign(batch.starts, batch.inherited, rope_rows);
   write(batch.ids, host.ids);
   write(batch.starts, host.starts);
   write(rope_rows, host.rope_rows);
@@ -179,10 +204,21 @@ Inputs Transformer::Parts::upload(const PackedBatch& batch, const Inputs& host) 
   return inputs;
 }
 
+void Transformer::Parts::find_runs(const PackedBatch& batch) {
+  runs.clear();
+  run_starts.clear();
+  if (batch.inherited.empty()) return;
+  device::RowChain chain;
+  run_starts.push_back(0);
+  for (std::size_t i = 0; i < batch.inherited.size(); ++i) {
+    chain.next(batch.inherited[i], batch.starts[i], batch.starts[i + 1] - batch.starts[i]);
+    runs.insert(runs.end(), chain.inherited().begin(), chain.inherited().end());
+    run_starts.push_back(static_cast<std::int32_t>(runs.size()));
+  }
+}
+
 Pass Transformer::Parts::pass_of(const PackedBatch& batch, const Inputs& inputs) {
-  std::int32_t longest = 0;
-  for (std::size_t i = 0; i + 1 < batch.starts.size(); ++i)
-    longest = std::max(longest, batch.starts[i + 1] - batch.starts[i]);
+  find_runs(batch);
   return {.device = device,
           .arena = arena,
           .sums = sums,
@@ -190,7 +226,12 @@ Pass Transformer::Parts::pass_of(const PackedBatch& batch, const Inputs& inputs)
           .quantised = options.dtype == DType::i8,
           .whole = {0, config.hidden},
           .tokens = static_cast<std::int64_t>(batch.ids.size()),
-          .sequences = {inputs.starts, static_cast<std::int64_t>(batch.starts.size()) - 1, longest, batch.starts},
+          .sequences = {.starts = inputs.starts,
+                        .count = batch.sequences(),
+                        .longest = batch.longest(),
+                        .host_starts = batch.starts,
+                        .runs = runs,
+                        .run_starts = run_starts},
           .rope = {.rows = inputs.rope_rows,
                    .cos = rope->cos(),
                    .sin = rope->sin(),
@@ -331,6 +372,9 @@ device::Device& Transformer::device() const {
 }
 const ModelConfig& Transformer::config() const {
   return parts_->config;
+}
+const Capacity& Transformer::capacity() const {
+  return parts_->options.capacity;
 }
 const Part& Transformer::part() const {
   return *parts_->options.part;

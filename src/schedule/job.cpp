@@ -298,7 +298,7 @@ void Run::work() {
 void Run::lead_replica(engine::Stage& stage) {
   const Setup& setup = *setup_;
   engine::ScoreTask task(stage, {setup.choices().tokens_per_batch, setup.choices().rule, setup.choices().columns,
-                                 setup.policy().lead, setup.policy().bare_lead});
+                                 setup.policy().lead, setup.policy().bare_lead, job_.share_prefixes});
   std::optional<store::PartWriter> own_parts;
   if (setup.choices().sharded) own_parts.emplace(base::real_files(), job_.output, plan_);
   const WorkerParts parts{.mailbox = world_.mailbox,
@@ -321,9 +321,10 @@ void Run::lead_replica(engine::Stage& stage) {
   const model::ModelConfig& config = setup.config();
   metrics_.set("batches", static_cast<double>(counts.batches));
   metrics_.set("tokens fed", static_cast<double>(counts.tokens_fed));
+  metrics_.set("tokens shared", static_cast<double>(counts.tokens_shared));
   metrics_.set("tokens scored", static_cast<double>(counts.tokens_scored));
   metrics_.set("flop", config.block_flops() * static_cast<double>(counts.tokens_fed) +
-                           config.head_flops() * static_cast<double>(counts.tokens_scored) +
+                           config.head_flops() * static_cast<double>(counts.rows_scored) +
                            config.attention_flops() * counts.visible_keys);
 }
 

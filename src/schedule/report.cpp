@@ -156,6 +156,9 @@ std::string speed_text(const Outcome& outcome, const Shares& shares) {
     text += fmt::format("{} of {} measured peak = {:.1f} %; matrix products {:.1f} % of the time\n",
                         rate_text(shares.flops_per_second), rate_text(shares.peak), 100 * shares.peak_fraction,
                         100 * shares.products_fraction);
+  if (shares.rows_shared > 0)
+    text += fmt::format("{} tokens computed, {} more shared by documents that begin alike\n",
+                        count_text(shares.rows_computed), count_text(shares.rows_shared));
   text += fmt::format("peak memory of a rank: {:.1f} MiB\n", spread_of(outcome, "peak memory").most / (1 << 20));
   text += idle_text(outcome);
   text += gpu_text(gpu_totals(outcome));
@@ -191,6 +194,8 @@ Shares shares_of(const Outcome& outcome) {
   Shares shares;
   if (outcome.score_seconds <= 0) return shares;
   shares.tokens_per_second = sum_of(outcome, "tokens scored") / outcome.score_seconds;
+  shares.rows_computed = sum_of(outcome, "tokens fed");
+  shares.rows_shared = sum_of(outcome, "tokens shared");
   shares.flops_per_second = sum_of(outcome, "flop") / outcome.score_seconds;
   shares.peak = sum_of(outcome, "peak");
   if (shares.peak > 0) shares.peak_fraction = shares.flops_per_second / shares.peak;

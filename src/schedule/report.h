@@ -32,7 +32,9 @@ struct Outcome {
 // Speed as shares of the machine's measured peak (definitions: jobs/README.md).
 struct Shares {
   double tokens_per_second = 0;
-  double flops_per_second = 0;
+  double rows_computed = 0;     // tokens that went through the model, in front of documents and in overlaps too
+  double rows_shared = 0;       // that had no need to, because documents before began with them
+  double flops_per_second = 0;  // of what was computed
   double peak = 0;  // FLOP/s, summed over ranks
   double peak_fraction = 0;
   double products_fraction = 0;

@@ -74,6 +74,8 @@ std::string summary_json(const Outcome& outcome) {
   json["seconds"] = outcome.seconds;
   json["score_seconds"] = outcome.score_seconds;
   json["tokens_per_second"] = shares.tokens_per_second;
+  json["rows_computed"] = static_cast<std::int64_t>(shares.rows_computed);
+  json["rows_shared"] = static_cast<std::int64_t>(shares.rows_shared);
   json["flops_per_second"] = shares.flops_per_second;
   json["peak_flops"] = shares.peak;
   json["peak_fraction"] = shares.peak_fraction;

@@ -159,7 +159,7 @@ class Scoring {
     if (more_) {
       more_ = false;
       reader_.queue().close();
-      const auto fed = static_cast<double>(task_.counts().tokens_fed);
+      const auto fed = static_cast<double>(task_.counts().tokens_fed + task_.counts().tokens_shared);
       // How fast it goes is not known before the first batch.
       if (fed > 0) task_.keep(static_cast<std::int64_t>(fed / watch_.seconds() * std::max(left, 0.0)));
     }

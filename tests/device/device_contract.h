@@ -28,6 +28,8 @@ void check_pieces(Device& device);
 void check_columns(Device& device);
 void check_embed_of_part(Device& device);
 void check_attend_of_part(Device& device);
+// Sequences that begin with rows of others against the same ones whole, to the bit; of devices that share prefixes.
+void check_attend_of_shared(Device& device);
 void check_split_vocabulary(Device& device);
 
 // Weights that live on the host.

@@ -73,6 +73,9 @@ BOOST_AUTO_TEST_CASE(embed_of_part) {
 BOOST_AUTO_TEST_CASE(attend_of_part) {
   contract::check_attend_of_part(*two);
 }
+BOOST_AUTO_TEST_CASE(attend_of_shared) {
+  contract::check_attend_of_shared(*two);
+}
 BOOST_AUTO_TEST_CASE(split_vocabulary) {
   contract::check_split_vocabulary(*two);
 }

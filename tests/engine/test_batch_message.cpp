@@ -17,6 +17,7 @@ model::PackedBatch some_batch(std::int32_t tokens) {
   model::PackedBatch batch;
   for (std::int32_t t = 0; t < tokens; ++t) batch.ids.push_back(7 * t + 1);
   batch.starts = {0, tokens / 3, tokens};
+  if (tokens > 1) batch.inherited = {0, tokens / 4};
   for (std::int32_t t = 0; t + 1 < tokens; t += 2) {
     batch.scored_rows.push_back(t);
     batch.targets.push_back(batch.ids[static_cast<std::size_t>(t) + 1]);
@@ -29,6 +30,7 @@ void check_equal(const model::PackedBatch& a, const model::PackedBatch& b) {
   BOOST_TEST(a.starts == b.starts, boost::test_tools::per_element());
   BOOST_TEST(a.scored_rows == b.scored_rows, boost::test_tools::per_element());
   BOOST_TEST(a.targets == b.targets, boost::test_tools::per_element());
+  BOOST_TEST(a.inherited == b.inherited, boost::test_tools::per_element());
 }
 
 }  // namespace

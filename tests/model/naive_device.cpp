@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "thresher/base/half.h"
+#include "thresher/device/row_runs.h"
 
 namespace thresher::model::test {
 namespace {
@@ -149,9 +150,15 @@ class NaiveDevice : public device::Device {
   void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
               const AttendOptions& options, const Tensor& out) override {
     const auto* starts = sequences.starts.as<std::int32_t>();
-    for (std::int64_t s = 0; s < sequences.count; ++s)
-      for (std::int64_t t = starts[s]; t < starts[s + 1]; ++t)
-        for (std::int64_t h = 0; h < options.query_heads; ++h) attend_one(q, k, v, starts[s], t, h, options, out);
+    for (std::int64_t s = 0; s < sequences.count; ++s) {
+      std::vector<std::int64_t> rows;  // that a token sees
+      for (const device::RowRun& run : device::runs_of(sequences, s))
+        for (std::int32_t i = 0; i < run.count; ++i) rows.push_back(run.first + i);
+      for (std::int64_t t = starts[s]; t < starts[s + 1]; ++t) {
+        rows.push_back(t);
+        for (std::int64_t h = 0; h < options.query_heads; ++h) attend_one(q, k, v, rows, h, options, out);
+      }
+    }
   }
 
   void gate(const Tensor& x, device::Activation activation, const Tensor& out) override {
@@ -189,25 +196,29 @@ class NaiveDevice : public device::Device {
   double measure_peak(DType, double) override { return 0; }
 
  private:
-  static void attend_one(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t start, std::int64_t t,
+  static void attend_one(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<std::int64_t>& rows,
                          std::int64_t h, const AttendOptions& options, const Tensor& out) {
     const std::int64_t size = options.head_size;
     const std::int64_t shared = options.group > 0 ? options.group : options.query_heads / options.kv_heads;
     const std::int64_t group = (h + options.skipped) / shared;
-    const std::int64_t first = options.window > 0 ? std::max(start, t - options.window + 1) : start;
+    const auto seen = static_cast<std::int64_t>(rows.size());
+    const std::int64_t first = options.window > 0 ? std::max<std::int64_t>(0, seen - options.window) : 0;
+    const std::int64_t t = rows.back();
     std::vector<double> weights;
     double sum = 0;
-    for (std::int64_t j = first; j <= t; ++j) {
+    for (std::int64_t j = first; j < seen; ++j) {
+      const std::int64_t key = rows[static_cast<std::size_t>(j)];
       double product = 0;
-      for (std::int64_t i = 0; i < size; ++i) product += value(q, t, h * size + i) * value(k, j, group * size + i);
+      for (std::int64_t i = 0; i < size; ++i) product += value(q, t, h * size + i) * value(k, key, group * size + i);
       weights.push_back(product * static_cast<double>(options.scale));
     }
     const double greatest = *std::max_element(weights.begin(), weights.end());
     for (double& weight : weights) sum += weight = std::exp(weight - greatest);
     for (std::int64_t i = 0; i < size; ++i) {
       double mixed = 0;
-      for (std::int64_t j = first; j <= t; ++j)
-        mixed += weights[static_cast<std::size_t>(j - first)] * value(v, j, group * size + i);
+      for (std::int64_t j = first; j < seen; ++j)
+        mixed += weights[static_cast<std::size_t>(j - first)] *
+                 value(v, rows[static_cast<std::size_t>(j)], group * size + i);
       store(out, t, h * size + i, mixed / sum);
     }
   }

@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(long_sequences_have_their_own_angles) {
                                                        {0, 20, 29},    {0, 9, 18},     {0, 4}};
   for (const auto& starts : batches) {
     std::vector<std::int32_t> rows;
-    table.assign(starts, rows);
+    table.assign(starts, {}, rows);
     BOOST_REQUIRE_EQUAL(rows.size(), static_cast<std::size_t>(starts.back()));
     for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
       const std::int64_t length = starts[i + 1] - starts[i];

@@ -42,12 +42,21 @@ class Weight {
   virtual std::int64_t bytes() const = 0;
 };
 
+// Rows [first, first + count) of a batch.
+struct RowRun {
+  std::int32_t first, count;
+};
+
 // The sequences of a packed batch: sequence i holds rows [starts[i], starts[i + 1]). `starts` is i32, 1 x (count + 1).
+// With `runs`, which devices that share prefixes take, sequence i begins with rows that others hold, those of runs
+// [run_starts[i], run_starts[i + 1]) one after another, and its own rows continue them.
 struct Sequences {
   Tensor starts;
   std::int64_t count = 0;
   std::int64_t longest = 0;                        // rows of the longest one
   std::span<const std::int32_t> host_starts = {};  // the same numbers where the host can read them, or empty
+  std::span<const RowRun> runs = {};               // on the host, of earlier sequences' rows
+  std::span<const std::int32_t> run_starts = {};   // count + 1 of them, or none
 };
 
 enum class Activation : std::uint8_t { silu, gelu, gelu_tanh };
@@ -158,6 +167,9 @@ class Device {
   // steps may return before their work is done.
   virtual bool host_memory() const { return true; }
 
+  // Whether `attend` takes sequences that begin with rows of others (Sequences::runs).
+  virtual bool shares_prefixes() const { return false; }
+
   // The device's queue as what is beneath it knows it (CUDA: a cudaStream_t), for transports that put work there;
   // nullptr: there is none. The device is the calling thread's from now on.
   virtual void* queue() { return nullptr; }
@@ -240,9 +252,9 @@ class Device {
   // arXiv 2104.09864, in Hugging Face's half-split order.)
   virtual void rope(const Tensor& x, const RopeOptions& options) = 0;
 
-  // Causal attention inside each sequence: out[t, h] = sum_j softmax_j(scale * q[t, h].k[j, g(h)]) v[j, g(h)].
-  // q and out [tokens, query_heads * head_size], k and v [tokens, kv_heads * head_size], all of one dtype;
-  // out may be bf16 where they are f32.
+  // Causal attention inside each sequence, whose own rows are computed: out[t, h] = sum_j softmax_j(scale * q[t,
+  // h].k[j, g(h)]) v[j, g(h)]. q and out [tokens, query_heads * head_size], k and v [tokens, kv_heads * head_size], all
+  // of one dtype; out may be bf16 where they are f32.
   virtual void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
                       const AttendOptions& options, const Tensor& out) = 0;
 

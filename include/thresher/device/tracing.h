@@ -45,6 +45,7 @@ class TracingDevice : public Device {
   int threads() const override { return inner_.threads(); }
   bool quantises() const override { return inner_.quantises(); }
   bool host_memory() const override { return inner_.host_memory(); }
+  bool shares_prefixes() const override { return inner_.shares_prefixes(); }
   void* queue() override { return inner_.queue(); }
   std::unique_ptr<Lane> make_lane() override { return inner_.make_lane(); }
   Buffer allocate(std::int64_t bytes) override { return inner_.allocate(bytes); }

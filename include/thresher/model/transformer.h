@@ -22,12 +22,26 @@
 namespace thresher::model {
 
 // A packed batch on the host. Sequence i holds tokens [starts[i], starts[i + 1]) and restarts positions at 0. The
-// number that scores a token stands in the row before it: row scored_rows[j] predicts targets[j]; scored_rows ascend.
+// number that scores a token stands in the row before it: row scored_rows[j] predicts targets[j]. A row may be asked
+// about several targets.
+//
+// Where `inherited` is not empty, sequence i begins with the first inherited[i] tokens of sequence i - 1, which may
+// have inherited them itself, and tokens [starts[i], starts[i + 1]), perhaps none, come after them: they are computed
+// as if all stood there. Of devices that share prefixes and models whose angles do not depend on a sequence's length.
 struct PackedBatch {
   std::vector<std::int32_t> ids;
   std::vector<std::int32_t> starts{0};
   std::vector<std::int32_t> scored_rows;
   std::vector<std::int32_t> targets;
+  std::vector<std::int32_t> inherited;
+
+  std::int64_t sequences() const { return static_cast<std::int64_t>(starts.size()) - 1; }
+  // Tokens of sequence i, inherited ones included.
+  std::int64_t length(std::int64_t i) const {
+    const auto at = static_cast<std::size_t>(i);
+    return starts[at + 1] - starts[at] + (inherited.empty() ? 0 : inherited[at]);
+  }
+  std::int64_t longest() const;
 };
 
 // One entry per scored row, in their order.
@@ -120,6 +134,7 @@ class Transformer {
 
   device::Device& device() const;
   const ModelConfig& config() const;
+  const Capacity& capacity() const;  // as grown until now
   const Part& part() const;
   const LoadReport& load_report() const;
   // Seconds that sums over the other shards took, waiting for them included.

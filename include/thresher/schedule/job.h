@@ -42,7 +42,8 @@ struct Job {
   LoadMode load = LoadMode::automatic;
   DeviceKind device = DeviceKind::cpu;
   model::Streaming streaming = model::Streaming::automatic;
-  bool share_gpus = false;  // ranks may compute on one GPU together
+  bool share_gpus = false;     // ranks may compute on one GPU together
+  bool share_prefixes = true;  // documents that begin alike compute that once; changes no bit
   GpuTransport gpu_transport = GpuTransport::automatic;
   std::optional<OutputMode> output_mode;  // default: by the predicted size of the results
   double watchdog = 40;                   // seconds that a rank may be silent, 0 = for ever

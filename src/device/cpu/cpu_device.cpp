@@ -9,6 +9,7 @@
 #include "device/cpu/isa.h"
 #include "device/operands.h"
 #include "thresher/base/check.h"
+#include "thresher/device/row_runs.h"
 
 namespace thresher::device::cpu {
 namespace {
@@ -226,6 +227,39 @@ void CpuDevice::find_lanes(const AttendOptions& options) {
   }
 }
 
+std::int64_t CpuDevice::find_tasks(const Sequences& sequences, std::int64_t rows) {
+  const auto* starts = sequences.starts.as<const std::int32_t>();
+  tasks_.clear();
+  key_runs_.clear();
+  // The tasks point to them.
+  key_runs_.reserve(sequences.runs.size() + static_cast<std::size_t>(sequences.count));
+  std::int64_t pairs = 0;
+  for (std::int64_t s = 0; s < sequences.count; ++s) {
+    const std::int64_t own = starts[s + 1] - starts[s];
+    expect(starts[s] >= 0 && own >= 0 && starts[s] + own <= rows, "attend's sequences");
+    std::int64_t inherited = 0;
+    const std::size_t first_run = key_runs_.size();
+    for (const RowRun& run : runs_of(sequences, s)) {
+      expect(run.first >= 0 && run.count > 0 && run.first + run.count <= starts[s], "attend's runs");
+      key_runs_.push_back({.begin = inherited, .end = inherited + run.count, .first = run.first});
+      inherited += run.count;
+    }
+    const std::int64_t length = inherited + own;
+    if (inherited > 0) key_runs_.push_back({.begin = inherited, .end = length, .first = starts[s]});
+    // The last rows of a sequence see the most keys: begun first, they are not waited for.
+    for (std::int64_t at = (own - 1) / attend_rows * attend_rows; at >= 0 && own > 0; at -= attend_rows)
+      tasks_.push_back({.first = starts[s] - inherited,
+                        .query = inherited + at,
+                        .queries = std::min(attend_rows, own - at),
+                        .head = 0,
+                        .heads = 0,
+                        .kv_head = 0,
+                        .runs = inherited > 0 ? key_runs_.data() + first_run : nullptr});
+    pairs += length * (length + 1) / 2 - inherited * (inherited + 1) / 2;
+  }
+  return pairs;
+}
+
 void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
                        const AttendOptions& options, const Tensor& out) {
   const std::int64_t size = options.head_size;
@@ -240,7 +274,6 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
   expect(q.dtype == k.dtype && q.dtype == v.dtype && (q.dtype == DType::f32 || q.dtype == out.dtype), "attend's types");
   claim_threads();
   find_lanes(options);
-  const auto* starts = sequences.starts.as<const std::int32_t>();
   const AttendArgs args{.q = rows_of(q),
                         .k = rows_of(k),
                         .v = rows_of(v),
@@ -248,21 +281,7 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
                         .head_size = size,
                         .window = options.window,
                         .scale = options.scale};
-  tasks_.clear();
-  std::int64_t work = 0;
-  for (std::int64_t s = 0; s < sequences.count; ++s) {
-    const std::int64_t first = starts[s], length = starts[s + 1] - first;
-    expect(first >= 0 && length >= 0 && first + length <= q.rows, "attend's sequences");
-    // The last rows of a sequence see the most keys: begun first, they are not waited for.
-    for (std::int64_t at = (length - 1) / attend_rows * attend_rows; at >= 0 && length > 0; at -= attend_rows)
-      tasks_.push_back({.first = first,
-                        .query = at,
-                        .queries = std::min(attend_rows, length - at),
-                        .head = 0,
-                        .heads = 0,
-                        .kv_head = 0});
-    work += length * (length + 1) / 2;
-  }
+  const std::int64_t work = find_tasks(sequences, q.rows);
   const auto lanes = static_cast<std::int64_t>(lanes_.size()), blocks = static_cast<std::int64_t>(tasks_.size());
   if (blocks * lanes == 0) return;
   const double ns = static_cast<double>(work * options.query_heads * size) / 75 / static_cast<double>(blocks * lanes);

@@ -20,6 +20,7 @@ class CpuDevice : public Device {
 
   std::string kind() const override { return "cpu"; }
   std::string isa() const override;
+  bool shares_prefixes() const override { return true; }
   int threads() const override { return crew_.threads(); }
 
   bool quantises() const override { return true; }
@@ -61,6 +62,8 @@ class CpuDevice : public Device {
     std::int64_t head, heads, kv_head;
   };
   void find_lanes(const AttendOptions& options);
+  // Fills `tasks_` without heads and returns the pairs of a query and a key.
+  std::int64_t find_tasks(const Sequences& sequences, std::int64_t rows);
   Tensor dense_hidden(const Tensor& hidden, const PackedWeight& head);
 
   Crew crew_;
@@ -74,6 +77,7 @@ class CpuDevice : public Device {
   Buffer dense_hidden_;           // of the head, where its rows cannot be taken where they lie
   Buffer gated_;                  // one row per thread, where a gate's output is quantised
   std::vector<AttendTask> tasks_;
+  std::vector<KeyRun> key_runs_;  // of sequences that begin with rows of others
   std::vector<Lane> lanes_;
 };
 

@@ -53,15 +53,22 @@ struct RopeArgs {
   float epsilon;
 };
 
+// Rows of a sequence that lie together in the batch.
+struct KeyRun {
+  std::int64_t begin, end;  // counted from the sequence's start
+  std::int64_t first;       // in the batch
+};
+
 // One sequence's slice of work: query rows [query, query + queries) of query heads [head, head + heads), all of which
-// read one kv head. Rows count from the sequence's first row.
+// read one kv head. Rows count from the sequence's start.
 struct AttendTask {
-  std::int64_t first;  // the sequence's first row in the batch
+  std::int64_t first;  // row r of the sequence is row first + r of the batch, but for those that other sequences hold
   std::int64_t query;
   std::int64_t queries;  // at most attend_rows
   std::int64_t head;
   std::int64_t heads;  // heads * padded head size at most attend_columns
   std::int64_t kv_head;
+  const KeyRun* runs;  // of the whole sequence, or nullptr: it lies in one place
 };
 
 struct AttendArgs {
@@ -82,6 +89,7 @@ struct Scratch {
   std::uint32_t queries[attend_rows * attend_columns];  // as the products read them
   std::uint32_t keys[attend_head_size * attend_keys];
   std::uint32_t values[attend_keys * attend_head_size];
+  float gathered[attend_keys * attend_head_size];  // keys or values of a block that lie apart
   float scores[64 * attend_keys];
   std::uint32_t weights[64 * attend_keys];
   float highest[attend_rows * attend_columns / 16];

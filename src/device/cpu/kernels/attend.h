@@ -46,6 +46,10 @@ struct Attend {
   std::int64_t width = (args.head_size + 15) / 16 * 16;              // of a row of sums
   std::int64_t depth = args.head_size / Word::numbers;               // words of a query
   static constexpr std::int64_t line = attend_keys / Word::numbers;  // words of a row of weights
+  struct Lines {
+    const T* first;
+    std::int64_t stride;
+  };
 
   std::int64_t low_of(std::int64_t position) const {
     return args.window > 0 && position >= args.window ? position - args.window + 1 : 0;
@@ -109,15 +113,31 @@ struct Attend {
       }
   }
 
+  // Rows [block, block + keys) of x, one after another where they do not lie so.
+  Lines lines_of(const Rows& x, std::int64_t block, std::int64_t keys) {
+    const std::int64_t column = task.kv_head * args.head_size;
+    if (!task.runs) return {row_of<const T>(x, task.first + block) + column, x.stride};
+    const KeyRun* run = task.runs;
+    while (run->end <= block) ++run;
+    if (block + keys <= run->end) return {row_of<const T>(x, run->first + block - run->begin) + column, x.stride};
+    T* to = reinterpret_cast<T*>(scratch.gathered);
+    for (std::int64_t i = 0; i < keys; ++i) {
+      while (run->end <= block + i) ++run;
+      __builtin_memcpy(to + i * args.head_size, row_of<const T>(x, run->first + block + i - run->begin) + column,
+                       static_cast<std::size_t>(args.head_size) * sizeof(T));
+    }
+    return {to, args.head_size};
+  }
+
   void run() {
     start();
     const std::int64_t end = task.query + task.queries;
     for (std::int64_t block = low_of(task.query) / attend_keys * attend_keys; block < end; block += attend_keys) {
       const std::int64_t keys = end - block < attend_keys ? end - block : attend_keys;
-      const T* k = row_of<const T>(args.k, task.first + block) + task.kv_head * args.head_size;
-      const T* v = row_of<const T>(args.v, task.first + block) + task.kv_head * args.head_size;
-      Word::pack_keys(k, args.k.stride, keys, args.head_size, scratch.keys);
-      Word::pack_values(v, args.v.stride, keys, args.head_size, width, scratch.values);
+      const Lines k = lines_of(args.k, block, keys);
+      Word::pack_keys(k.first, k.stride, keys, args.head_size, scratch.keys);
+      const Lines v = lines_of(args.v, block, keys);
+      Word::pack_values(v.first, v.stride, keys, args.head_size, width, scratch.values);
       add_block(block, keys);
     }
     write();
