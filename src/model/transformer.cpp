@@ -179,7 +179,7 @@ void Transformer::Parts::check_inherited(const PackedBatch& batch) const {
   const auto sequences = static_cast<std::size_t>(batch.sequences());
   if (batch.inherited.size() != sequences)
     base::fail(base::Exit::internal,
-               fmt::format("{} sequences, {} of which inherit rows", sequences, batch.inherited.size()));
+               fmt::format("{} sequences, but {} numbers of inherited tokens", sequences, batch.inherited.size()));
   for (std::size_t i = 0; i < sequences; ++i) {
     const std::int64_t most = i == 0 ? 0 : batch.length(static_cast<std::int64_t>(i) - 1);
     if (batch.starts[i + 1] < batch.starts[i] || batch.inherited[i] < 0 || batch.inherited[i] > most)

@@ -42,7 +42,7 @@ class SharedPrefixes(ProgramTest):
     def score(self, name, corpus, share, *more, ranks=0):
         run = self.folder / name
         self.succeed('score', '--model', MODEL, '--corpus', corpus, '--output', run, '--share-prefixes', share,
-                     '--shard-documents', 64, *more, ranks=ranks)
+                     '--fresh', '--shard-documents', 64, *more, ranks=ranks)
         return (run / 'results.h5').read_bytes(), json.loads((run / 'summary.json').read_text())
 
     def compare(self, corpus, runs, *options):
@@ -50,11 +50,12 @@ class SharedPrefixes(ProgramTest):
             one = (*options, '--dtype', dtype)
             expected, alone = self.score(f'{dtype}-off', corpus, 'off', *one)
             self.assertEqual(alone['rows_shared'], 0)
-            for i, (ranks, *more) in enumerate(runs if dtype == 'bf16' else runs[:2]):
+            for i, (ranks, *more) in enumerate(runs if dtype == 'bf16' else runs[:1]):
+                least = 0 if '--tokens-per-batch' in more else 0.3  # a small batch holds fewer of a family
                 with self.subTest(dtype=dtype, ranks=ranks, more=more):
                     found, summary = self.score(f'{dtype}-{i}', corpus, 'on', *one, *more, ranks=ranks)
                     self.assertEqual(found, expected)
-                    self.assertGreater(summary['rows_shared'], alone['rows_computed'] / 5)
+                    self.assertGreater(summary['rows_shared'], alone['rows_computed'] * least)
                     self.assertEqual(summary['rows_shared'] + summary['rows_computed'], alone['rows_computed'])
 
     def test_choices(self):

@@ -73,6 +73,7 @@ class NaiveDevice : public device::Device {
  public:
   std::string kind() const override { return "naive"; }
   std::string isa() const override { return "double"; }
+  bool shares_prefixes() const override { return true; }
   int threads() const override { return 1; }
   Buffer allocate(std::int64_t bytes) override { return tensor::host_buffer(bytes); }
   void upload(const Tensor& from, const Tensor& to) override {

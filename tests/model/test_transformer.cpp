@@ -187,6 +187,47 @@ BOOST_AUTO_TEST_CASE(a_document_does_not_see_its_company) {
   }
 }
 
+// Two documents of the same beginning, and the second one's rows behind it as a batch of both computes them.
+void check_shared_beginning(Transformer& model, const std::vector<std::int32_t>& tokens) {
+  const std::size_t length = tokens.size(), shared = length / 2, own = length - shared;
+  std::vector<std::int32_t> other = tokens;
+  std::reverse(other.begin() + static_cast<std::ptrdiff_t>(shared), other.end());
+  PackedBatch one, two;
+  append(one, other);
+  append(two, tokens);
+  two.ids.insert(two.ids.end(), other.begin() + static_cast<std::ptrdiff_t>(shared), other.end());
+  two.starts.push_back(static_cast<std::int32_t>(length + own));
+  two.inherited = {0, static_cast<std::int32_t>(shared)};
+  // The last common row is asked about both documents' next token.
+  for (std::size_t i = shared; i < length; ++i) {
+    two.scored_rows.push_back(static_cast<std::int32_t>(i == shared ? shared - 1 : length + i - shared - 1));
+    two.targets.push_back(other[i]);
+  }
+  ScoredTokens alone, together;
+  model.score(one, alone);
+  model.score(two, together);
+  BOOST_CHECK(bits_of(together, length - 1, own) == bits_of(alone, shared - 1, own));
+}
+
+BOOST_AUTO_TEST_CASE(a_shared_beginning_is_computed_once_with_the_same_bits) {
+  const auto cpu = device::make_cpu_device({.threads = 2}), naive = make_naive_device();
+  for (const char* name : fixtures)
+    for (const auto& [device, dtype] :
+         {std::pair(cpu.get(), tensor::DType::f32), std::pair(cpu.get(), tensor::DType::bf16),
+          std::pair(naive.get(), tensor::DType::f32)})
+      with_model(name, *device, dtype, 1000, [&](Transformer& model, const ExpectedScores& expected) {
+        if (model.config().rope.kind == RopeKind::dynamic) {
+          PackedBatch batch{{1, 2, 3}, {0, 2, 3}, {2}, {5}, {0, 2}};
+          ScoredTokens scores;
+          BOOST_CHECK_THROW(model.score(batch, scores), base::Error);
+          return;
+        }
+        for (const ExpectedDocument& document : expected.documents)
+          if (document.tokens.size() > 3 && document.tokens.size() < (device == naive.get() ? 60u : 500u))
+            check_shared_beginning(model, document.tokens);
+      });
+}
+
 // Where the order of a sum depends on the size of the batch, the check above would tell.
 BOOST_AUTO_TEST_CASE(a_change_of_order_is_seen) {
   const auto device = device::make_cpu_device({.threads = 1});

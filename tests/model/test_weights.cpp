@@ -155,7 +155,15 @@ BOOST_AUTO_TEST_CASE(impossible_batches_are_refused) {
   check({{1, 2, 3, 4, 5}, {0, 5}, {0}, {2}}, Exit::internal, "a sequence of 5 tokens, allowed are 1 to 4");
   check({{1, 2, 3}, {0, 0, 3}, {0}, {2}}, Exit::internal, "a sequence of 0 tokens");
   check({{1, 2, 3}, {0, 2}, {0}, {2}}, Exit::internal, "do not cover a batch of 3 tokens");
-  check({{1, 2, 3}, {0, 3}, {1, 0}, {2, 3}}, Exit::internal, "scored row 0 after row 1");
+  check({{1, 2, 3}, {0, 3}, {1, 0, 1}, {2, 3, 4}}, Exit::ok, "");
+  check({{1, 2, 3}, {0, 3}, {0, 0, 0, 0, 0, 0, 0}, {1, 2, 3, 4, 5, 6, 7}}, Exit::internal,
+        "7 scored rows, room is for 6");
+  check({{1, 2, 3}, {0, 2, 3, 3}, {2}, {5}, {0, 2, 3}}, Exit::ok, "");
+  check({{1, 2, 3}, {0, 2, 3}, {2}, {5}, {0, 3}}, Exit::internal,
+        "a sequence of 1 tokens begins with 3 tokens of one of 2");
+  check({{1, 2, 3}, {0, 2, 3}, {2}, {5}, {1, 0}}, Exit::internal,
+        "a sequence of 2 tokens begins with 1 tokens of one of 0");
+  check({{1, 2, 3}, {0, 2, 3}, {2}, {5}, {0}}, Exit::internal, "2 sequences, but 1 numbers of inherited tokens");
   check({{1, 2, 3}, {0, 3}, {3}, {2}}, Exit::internal, "scored row 3");
   check({{1, 2, 3}, {0, 3}, {0, 1}, {2}}, Exit::internal, "1 targets for 2 scored rows");
   check({{1, 384, 3}, {0, 3}, {0}, {2}}, Exit::data, "token id 384 is outside of the model's vocabulary of 384");
