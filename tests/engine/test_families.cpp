@@ -37,6 +37,17 @@ std::vector<std::int64_t> inherited_of(const Family& family) {
   return inherited;
 }
 
+// Documents that branch off one another, of at least `least` tokens each.
+std::vector<Tokens> tree(std::mt19937& random, int count, std::size_t least, TokenId vocabulary) {
+  std::vector<Tokens> documents;
+  for (int i = 0; i < count; ++i) {
+    Tokens tokens = documents.empty() || random() % 4 == 0 ? Tokens{} : documents[random() % documents.size()];
+    tokens.resize(random() % (tokens.size() + 1));
+    documents.push_back(joined(tokens, drawn(random, least + random() % 25, vocabulary)));
+  }
+  return documents;
+}
+
 // Every sequence once; each begins with what it says it inherits; no family is larger than the room it has.
 void check(const std::vector<Family>& found, std::span<const FedTokens> sequences, const FamilyRoom& room) {
   std::vector<int> seen(sequences.size());
@@ -108,12 +119,7 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_cut) {
 BOOST_AUTO_TEST_CASE(any_tree_is_covered) {
   std::mt19937 random(3);
   for (int round = 0; round < 60; ++round) {
-    std::vector<Tokens> documents;
-    for (int i = 0; i < 80; ++i) {
-      Tokens tokens = documents.empty() || random() % 4 == 0 ? Tokens{} : documents[random() % documents.size()];
-      tokens.resize(random() % (tokens.size() + 1));
-      documents.push_back(joined(tokens, drawn(random, 1 + random() % 30, round % 2 ? 2 : 1000)));
-    }
+    const std::vector<Tokens> documents = tree(random, 80, 1, round % 2 ? 2 : 1000);
     const Tokens lead(random() % 3, 1);
     const auto sequences = fed(documents, lead);
     const FamilyRoom room{static_cast<std::int64_t>(1 + random() % 200), static_cast<std::int64_t>(random() % 300)};
@@ -134,12 +140,7 @@ BOOST_AUTO_TEST_CASE(a_batch_asks_for_every_token) {
   std::mt19937 random(4);
   BatchBuilder builder;
   for (int round = 0; round < 60; ++round) {
-    std::vector<Tokens> documents;
-    for (int i = 0; i < 30; ++i) {
-      Tokens tokens = documents.empty() || random() % 4 == 0 ? Tokens{} : documents[random() % documents.size()];
-      tokens.resize(random() % (tokens.size() + 1));
-      documents.push_back(joined(tokens, drawn(random, 2 + random() % 20, round % 2 ? 2 : 1000)));
-    }
+    const std::vector<Tokens> documents = tree(random, 30, 2, round % 2 ? 2 : 1000);
     const Tokens lead(random() % 3, 1);
     const bool sharing = round % 4 != 0;
     builder.clear();
