@@ -13,6 +13,7 @@ import json
 import pathlib
 import statistics
 import subprocess
+import sys
 
 import h5py
 import numpy
@@ -44,8 +45,9 @@ def main():
     parser.add_argument("--length", type=int, default=400, help="tokens of a question with one choice")
     parser.add_argument("--shared", type=float, default=0.9)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("options", nargs="*")
-    arguments = parser.parse_args()
+    words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
+    arguments, more = parser.parse_args(words[:split]), words[split + 1:]
     arguments.work.mkdir(parents=True, exist_ok=True)
     config = json.loads((arguments.model / "config.json").read_text())
     corpus = arguments.work / "questions.h5"
@@ -55,7 +57,7 @@ def main():
         for share, found in summaries.items():  # in turn, so that a drifting machine hits both alike
             run = arguments.work / f"run-{share}"
             command = [arguments.thresher, "score", "--model", arguments.model, "--corpus", corpus, "--output", run,
-                       "--fresh", "--share-prefixes", share, *arguments.options]
+                       "--fresh", "--share-prefixes", share, *more]
             subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
             found.append(json.loads((run / "summary.json").read_text()))
     results = [(arguments.work / f"run-{share}" / "results.h5").read_bytes() for share in summaries]
