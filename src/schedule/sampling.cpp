@@ -22,7 +22,7 @@ std::vector<store::Rows> score(const Sampler& sampler, const std::vector<engine:
   store::Columns columns = setup.choices().columns;
   columns.per_token = true;
   engine::ScoreTask task(stage, {setup.choices().tokens_per_batch, setup.choices().rule, columns, setup.policy().lead,
-                                 setup.policy().bare_lead});
+                                 setup.policy().bare_lead, sampler.job.share_prefixes});
   for (const engine::EncodedShard& one : sample) task.add(one);
   while (!task.idle()) {
     task.step(true);

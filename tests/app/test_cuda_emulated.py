@@ -111,6 +111,12 @@ class CudaEmulated(ProgramTest):
         self.refuse(78, '--share-gpus', 'score', '--model', MODEL, '--corpus', self.corpus, '--output',
                     self.folder / 'out', '--device', 'cuda', ranks=2)
 
+    def test_what_is_for_the_cpu_is_refused(self):
+        for option, value in (('--dtype', 'int8'), ('--share-prefixes', 'on')):
+            with self.subTest(option):
+                self.refuse(64, f'{option} {value} is for --device cpu', 'score', '--model', MODEL, '--corpus',
+                            self.corpus, '--output', self.folder / 'out', '--device', 'cuda', option, value)
+
     def test_the_device_belongs_to_the_job(self):
         self.score('run')
         self.refuse(78, 'device', 'score', '--model', MODEL, '--corpus', self.corpus, '--output', self.folder / 'run',

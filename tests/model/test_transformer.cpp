@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(a_shared_beginning_is_computed_once_with_the_same_bits) {
   for (const char* name : fixtures)
     for (const auto& [device, dtype] :
          {std::pair(cpu.get(), tensor::DType::f32), std::pair(cpu.get(), tensor::DType::bf16),
-          std::pair(naive.get(), tensor::DType::f32)})
+          std::pair(cpu.get(), tensor::DType::i8), std::pair(naive.get(), tensor::DType::f32)})
       with_model(name, *device, dtype, 1000, [&](Transformer& model, const ExpectedScores& expected) {
         if (model.config().rope.kind == RopeKind::dynamic) {
           PackedBatch batch{{1, 2, 3}, {0, 2, 3}, {2}, {5}, {0, 2}};

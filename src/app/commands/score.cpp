@@ -64,7 +64,8 @@ void read_model_options(Arguments& arguments, schedule::Job& job) {
   constexpr std::string_view switches[] = {"on", "off"};
   constexpr std::string_view loads[] = {"auto", "each", "broadcast"};
   job.tp_exact = arguments.choice("tp-exact", switches).value_or(cuda ? 1 : 0) == 0;
-  job.share_prefixes = arguments.choice("share-prefixes", switches).value_or(0) == 0;
+  job.share_prefixes = arguments.choice("share-prefixes", switches).value_or(cuda ? 1 : 0) == 0;
+  if (job.share_prefixes && cuda) arguments.reject("--share-prefixes on is for --device cpu; GPUs compute all of it");
   job.load = static_cast<schedule::LoadMode>(arguments.choice("load", loads).value_or(0));
   job.threads = static_cast<int>(arguments.whole("threads", 1, 4096).value_or(0));
   job.tokens_per_batch = arguments.whole("tokens-per-batch", 1, most_tokens).value_or(0);
@@ -160,7 +161,8 @@ Command score_command() {
         {"gpu-transport", Arity::one, "HOW", "auto; nccl: GPU to GPU; host: through the hosts' memory", "auto"},
         {"layout", Arity::one, "AXES", "auto, or like dp=2,pp=2,tp=1: replicas, stages, shards", "auto"},
         {"tp-exact", Arity::one, "on|off", "the same bits for every tp; off is another job", "on; cuda: off"},
-        {"share-prefixes", Arity::one, "on|off", "compute what documents begin with alike once; no bit changes", "on"},
+        {"share-prefixes", Arity::one, "on|off", "compute what documents begin with alike once; no bit changes",
+         "on; cuda: off"},
         {"load", Arity::one, "HOW", "auto; each: every rank reads its part; broadcast: one does", "auto"},
         {"threads", Arity::one, "N", "threads of each rank", "cores / local ranks"},
         {"pin", Arity::one, "WHEN", "threads to cores: auto, where a job uses all of them; on, off", "auto"},
