@@ -35,7 +35,7 @@ struct Shares {
   double rows_computed = 0;     // tokens that went through the model, in front of documents and in overlaps too
   double rows_shared = 0;       // that had no need to, because documents before began with them
   double flops_per_second = 0;  // of what was computed
-  double peak = 0;  // FLOP/s, summed over ranks
+  double peak = 0;              // FLOP/s, summed over ranks
   double peak_fraction = 0;
   double products_fraction = 0;
 };

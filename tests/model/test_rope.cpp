@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(plain_positions_are_rows) {
   RopeTable table(*device, config, {.tokens = 40, .longest = 20, .top_k = 0});
   BOOST_CHECK_EQUAL(table.cos().rows, 20);
   std::vector<std::int32_t> rows;
-  table.assign(std::vector<std::int32_t>{0, 3, 5}, rows);
+  table.assign(std::vector<std::int32_t>{0, 3, 5}, {}, rows);
   BOOST_TEST(rows == (std::vector<std::int32_t>{0, 1, 2, 0, 1}), boost::test_tools::per_element());
   for (std::int64_t position = 0; position < 20; ++position)
     check_row(table, position, inverse_frequencies(config, 20), position);

@@ -33,7 +33,7 @@ struct PackedBatch {
   std::vector<std::int32_t> starts{0};
   std::vector<std::int32_t> scored_rows;
   std::vector<std::int32_t> targets;
-  std::vector<std::int32_t> inherited;
+  std::vector<std::int32_t> inherited = {};
 
   std::int64_t sequences() const { return static_cast<std::int64_t>(starts.size()) - 1; }
   // Tokens of sequence i, inherited ones included.
