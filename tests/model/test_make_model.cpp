@@ -28,7 +28,8 @@ void check_equal_directories(const base::Path& a, const base::Path& b) {
 base::Digest digest_of_model(const base::Path& directory) {
   const auto device = make_naive_device();
   const ModelConfig config = read_config(base::real_files(), directory);
-  const Transformer model(*device, base::real_files(), directory, config, {tensor::DType::f32, {8, 8, 0}});
+  const Transformer model(*device, base::real_files(), directory, config,
+                          {.dtype = tensor::DType::f32, .capacity = {8, 8, 0}});
   return identity(base::real_files(), directory, config, std::span(&model.load_report().contents, 1));
 }
 
@@ -46,7 +47,8 @@ BOOST_AUTO_TEST_CASE(every_family_loads_and_scores) {
       make_model(base::real_files(), scratch.path() / "m", shape);
       const auto device = make_naive_device();
       const ModelConfig config = read_config(base::real_files(), scratch.path() / "m");
-      Transformer model(*device, base::real_files(), scratch.path() / "m", config, {tensor::DType::f32, {8, 8, 3}});
+      Transformer model(*device, base::real_files(), scratch.path() / "m", config,
+                        {.dtype = tensor::DType::f32, .capacity = {8, 8, 3}});
       ScoredTokens scores;
       model.score({{0, 5, 9, 300}, {0, 4}, {0, 1, 2}, {5, 9, 300}}, scores);
       BOOST_TEST_CONTEXT(family << (tied ? " tied" : "")) {

@@ -52,7 +52,7 @@ void with_model(const std::string& name, device::Device& device, tensor::DType d
   if (!is_present(expected)) return;
   const ModelConfig config = read_config(base::real_files(), expected.model);
   const Capacity capacity{std::max(tokens, expected.longest), expected.longest, 3};
-  Transformer model(device, base::real_files(), expected.model, config, {dtype, capacity});
+  Transformer model(device, base::real_files(), expected.model, config, {.dtype = dtype, .capacity = capacity});
   BOOST_TEST_CONTEXT(name << " in " << tensor::name_of(dtype)) action(model, expected);
 }
 

@@ -39,7 +39,7 @@ struct Batches {
     for (const PackedBatch& batch : all) model.score(batch, scores.emplace_back());
   }
   ModelConfig config() const { return read_config(base::real_files(), expected.model); }
-  StageOptions options() const { return {tensor::DType::f32, {longest, longest, 2}}; }
+  StageOptions options() const { return {.dtype = tensor::DType::f32, .capacity = {longest, longest, 2}}; }
 
   void check(const ScoredTokens& found, std::size_t batch) const {
     const ScoredTokens& alone = scores[batch];

@@ -19,7 +19,8 @@ const PackedBatch batch{{0, 70, 90, 300, 17}, {0, 5}, {0, 1, 2, 3}, {70, 90, 300
 std::vector<float> scores_of(const base::Path& directory) {
   const auto device = make_naive_device();
   const ModelConfig config = read_config(base::real_files(), directory);
-  Transformer model(*device, base::real_files(), directory, config, {tensor::DType::f32, {8, 8, 0}});
+  Transformer model(*device, base::real_files(), directory, config,
+                    {.dtype = tensor::DType::f32, .capacity = {8, 8, 0}});
   identity(base::real_files(), directory, config, std::span(&model.load_report().contents, 1));
   ScoredTokens scores;
   model.score(batch, scores);
@@ -143,7 +144,8 @@ BOOST_AUTO_TEST_CASE(impossible_batches_are_refused) {
   const EditedModel model;
   const auto device = make_naive_device();
   const ModelConfig config = read_config(base::real_files(), model.path());
-  Transformer transformer(*device, base::real_files(), model.path(), config, {tensor::DType::f32, {6, 4, 0}});
+  Transformer transformer(*device, base::real_files(), model.path(), config,
+                          {.dtype = tensor::DType::f32, .capacity = {6, 4, 0}});
   const auto check = [&](const PackedBatch& bad, Exit code, const std::string& part) {
     ScoredTokens out;
     check_refusal([&] { transformer.score(bad, out); }, code, part);
@@ -175,7 +177,8 @@ BOOST_AUTO_TEST_CASE(room_grows_without_changing_numbers) {
   const std::vector<float> expected = scores_of(model.path());
   const auto device = make_naive_device();
   const ModelConfig config = read_config(base::real_files(), model.path());
-  Transformer transformer(*device, base::real_files(), model.path(), config, {tensor::DType::f32, {4, 4, 0}});
+  Transformer transformer(*device, base::real_files(), model.path(), config,
+                          {.dtype = tensor::DType::f32, .capacity = {4, 4, 0}});
   ScoredTokens scores;
   check_refusal([&] { transformer.score(batch, scores); }, Exit::internal, "5 tokens");
   transformer.grow(5);
