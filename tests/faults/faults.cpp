@@ -1,8 +1,7 @@
 // Preloaded into a rank, this makes its system calls fail (LD_PRELOAD). Settings in the environment:
 //   FAULT_RANK    the rank of MPI_COMM_WORLD that is meant, 0 for a process without ranks; all others are left alone
 //   FAULT_CALL    read, create, write, truncate, sync, link, rename, remove, make (a directory), any (of these but
-//   read),
-//                 or compute (oneDNN's products)
+//                 read), or compute (oneDNN's products)
 //   FAULT_PATH    pattern (fnmatch) of the file's full name; not for compute
 //   FAULT_WHEN    a file: calls before it exists do not count; may be missing
 //   FAULT_AFTER   so many calls work first; all later ones fail
@@ -36,6 +35,14 @@ const char* setting(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// A sanitizer makes files while it starts, when its own strtol is not there yet.
+long number(const char* name) {
+  long number = 0;
+  for (const char* digit = setting(name); *digit >= '0' && *digit <= '9'; ++digit)
+    number = 10 * number + (*digit - '0');
+  return number;
+}
+
 bool is_this_rank() {
   const char* const rank = setting("OMPI_COMM_WORLD_RANK");
   return *setting("FAULT_RANK") != '\0' && std::strcmp(setting("FAULT_RANK"), *rank == '\0' ? "0" : rank) == 0;
@@ -51,10 +58,10 @@ struct Fault {
   bool once = *setting("FAULT_ONCE") != '\0';
   bool cut = *setting("FAULT_SHORT") != '\0';
   bool end = *setting("FAULT_END") != '\0';
-  int signal = std::atoi(setting("FAULT_SIGNAL"));
-  int seconds = std::atoi(setting("FAULT_SECONDS"));
-  int error = std::atoi(setting("FAULT_ERROR"));
-  std::atomic<long> left = std::atol(setting("FAULT_AFTER"));
+  int signal = static_cast<int>(number("FAULT_SIGNAL"));
+  int seconds = static_cast<int>(number("FAULT_SECONDS"));
+  int error = static_cast<int>(number("FAULT_ERROR"));
+  std::atomic<long> left = number("FAULT_AFTER");
 };
 
 Fault& fault() {
