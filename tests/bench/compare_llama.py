@@ -28,15 +28,20 @@ KINDS = {"bf16": gguf.BF16, "f32": gguf.F32, "Q8_0": gguf.Q8_0}
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A model, the formats to compare it in, and the documents of a run: (thresher's, ik_llama.cpp's, llama.cpp's)."""
+    """A model, the formats to compare it in, and the documents of a run."""
+    key: str
     name: str
-    own: dict  # thresher's dtype -> documents
+    own: dict  # thresher's dtype, perhaps with another option -> documents
     peers: dict  # format of the GGUF -> documents of ik_llama.cpp, of llama.cpp
+
+    def with_documents(self, count):
+        return dataclasses.replace(self, own=dict.fromkeys(self.own, count),
+                                   peers=dict.fromkeys(self.peers, (count, count)))
 
 
 SHAPES = {
-    "1b": Shape("llama-1b", {"bf16": 8, "int8": 16, "f32": 4}, {"bf16": (8, 4), "Q8_0": (8, 4)}),
-    "small": Shape("llama-small", {"bf16": 256, "f32": 128}, {"bf16": (64, 64), "f32": (64, 64)}),
+    "1b": Shape("1b", "llama-1b", {"bf16": 8, "int8": 16, "int8 --int8-head": 16, "f32": 4}, {"bf16": (8, 4), "Q8_0": (8, 4)}),
+    "small": Shape("small", "llama-small", {"bf16": 256, "f32": 128}, {"bf16": (64, 64), "f32": (64, 64)}),
 }
 
 # What the comparison is for: (shape, thresher's dtype, what it is divided by, at least).
@@ -49,8 +54,12 @@ RATIOS = [
     ("1b", "int8", ("llama.cpp", "all positions", "Q8_0"), None),
     ("1b", "int8", ("ik_llama.cpp", "all positions", "Q8_0"), 1.8),
     ("1b", "int8", ("ik_llama.cpp", "all positions", "bf16"), 1.8),
+    ("1b", "int8 --int8-head", ("llama.cpp", "llama-perplexity", "Q8_0"), None),
+    ("1b", "int8 --int8-head", ("ik_llama.cpp", "all positions", "bf16"), None),
+    ("small", "bf16", ("llama.cpp", "llama-perplexity", "bf16"), None),
     ("small", "bf16", ("llama.cpp", "all positions", "bf16"), 4),
     ("small", "bf16", ("ik_llama.cpp", "all positions", "bf16"), None),
+    ("small", "f32", ("llama.cpp", "llama-perplexity", "f32"), None),
     ("small", "f32", ("llama.cpp", "all positions", "f32"), None),
     ("small", "f32", ("ik_llama.cpp", "all positions", "f32"), None),
 ]
@@ -89,7 +98,7 @@ class Thresher:
     def score(self, model, corpus, documents, dtype, *more):
         run = self.work / "run"
         words = [self.program, "score", "--model", model, "--corpus", corpus.hdf5(documents), "--output", run, "--fresh",
-                 "--threads", self.threads, "--dtype", dtype, "--bos", "never", *more]
+                 "--threads", self.threads, "--dtype", *dtype.split(), "--bos", "never", *more]
         subprocess.run(list(map(str, words)), check=True, stdout=subprocess.DEVNULL)
         summary = json.loads((run / "summary.json").read_text())
         logprobs = None
@@ -112,11 +121,10 @@ def flop_of(config, head_share):
 
 
 def least_seconds(config, dtype, head_share, peaks):
-    """Of a token on this machine at its peak. Attention is never in 8 bits, nor is thresher's head."""
+    """Of a token on this machine at its peak. Attention is never in 8 bits, and thresher's head only where asked for."""
     layers, attention, head = flop_of(config, head_share)
-    wide = "bf16" if dtype in ("int8", "Q8_0") else dtype
-    narrow = "int8" if dtype == "Q8_0" else dtype
-    return layers / peaks[narrow] + attention / peaks[wide] + head / peaks[narrow if dtype == "Q8_0" else wide]
+    wide, narrow = (dtype, dtype) if dtype in ("bf16", "f32") else ("bf16", "int8")
+    return layers / peaks[narrow] + attention / peaks[wide] + head / peaks[wide if dtype == "int8" else narrow]
 
 
 class Entry:
@@ -162,8 +170,8 @@ class Entry:
 class Model:
     """One shape's files, its programs, and thresher's f32 log-probabilities of the first documents."""
 
-    def __init__(self, key, thresher, peers, work):
-        self.key, self.shape, self.work, self.thresher, self.peers = key, SHAPES[key], work, thresher, peers
+    def __init__(self, shape, thresher, peers, work):
+        self.key, self.shape, self.work, self.thresher, self.peers = shape.key, shape, work, thresher, peers
         self.folder = work / self.shape.name
         if not self.folder.exists():
             subprocess.run([thresher.program, "bench", "--make-model", self.folder, "--shape", self.shape.name,
@@ -267,12 +275,15 @@ def parse_arguments():
         parser.add_argument(name, type=pathlib.Path, nargs=2, metavar=("SOURCE", "BUILD"))
     parser.add_argument("--models", default=",".join(SHAPES), help="of " + ",".join(SHAPES))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--documents", type=int, help=f"of each run, {CHECKED} at least [what takes 5 to 30 s]")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tune", action="store_true", help="find the peers' fastest settings anew")
     parser.add_argument("--json", type=pathlib.Path, help="all numbers, also those of each round")
     arguments = parser.parse_args()
     if unknown := set(arguments.models.split(",")) - set(SHAPES):
         parser.error(f"--models: {', '.join(sorted(unknown))} is none of {', '.join(SHAPES)}")
+    if arguments.documents and arguments.documents < CHECKED:
+        parser.error(f"--documents is {arguments.documents}, but {CHECKED} are compared")
     return arguments
 
 
@@ -286,9 +297,12 @@ def main():
              for name, paths in builds.items() if paths]
     for kept in work.glob("settings-*.json") if arguments.tune else []:
         kept.unlink()
-    models = {key: Model(key, thresher, peers, work) for key in arguments.models.split(",")}
+    shapes = [SHAPES[key] for key in arguments.models.split(",")]
+    if arguments.documents:
+        shapes = [shape.with_documents(arguments.documents) for shape in shapes]
+    models = {shape.key: Model(shape, thresher, peers, work) for shape in shapes}
     entries = [entry for model in models.values() for entry in model.entries()]
-    dtypes = sorted({dtype for model in models.values() for dtype in model.shape.own})
+    dtypes = sorted({dtype.split()[0] for model in models.values() for dtype in model.shape.own})
     measured = []
     for number in range(arguments.rounds):
         measured.append(thresher.peaks(dtypes))
