@@ -82,7 +82,7 @@ class Peer:
         out = self.work / "logprobs.f32"
         words = [self.scorer, gguf, corpus.ids, documents, LENGTH, settings.together, settings.ubatch,
                  int(settings.flash), int(settings.repack), int(settings.cache == "bf16"), self.threads, out]
-        done = subprocess.run(list(map(str, words)), stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(list(map(str, words)), stdout=subprocess.PIPE, text=True, check=True, cwd=self.work)
         logprobs = numpy.fromfile(out, numpy.float32).reshape(documents, LENGTH - 1)
         return Run(documents * LENGTH, float(done.stdout), float(logprobs[:CHECKED].mean()), logprobs)
 
@@ -92,7 +92,8 @@ class Peer:
         words = [self.find("llama-perplexity"), "-m", gguf, "-f", corpus.text, "-c", LENGTH, "--chunks", documents,
                  "-b", settings.together * LENGTH, "-ub", settings.ubatch, "-t", self.threads, "-tb", self.threads,
                  *flash, *(["-rtr"] if settings.repack else []), "-ctk", settings.cache, "-ctv", settings.cache]
-        process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   cwd=self.work)  # where ik_llama.cpp leaves its log
         output, begin, end = "", None, None
         while data := os.read(process.stdout.fileno(), 1 << 16):
             now = time.perf_counter()
