@@ -15,12 +15,13 @@ import platform
 import re
 import statistics
 import subprocess
+import sys
 
 import h5py
 import numpy
 
 import gguf
-from llama_peers import CHECKED, LENGTH, Peer, Run, Settings
+from llama_peers import CHECKED, LENGTH, Peer, ProgramFailed, Run, Settings
 
 TOO_FAR = 0.2  # nats: mean difference of a token's log-probability that cannot be rounding
 KINDS = {"bf16": gguf.BF16, "f32": gguf.F32, "Q8_0": gguf.Q8_0}
@@ -137,7 +138,11 @@ class Entry:
         self.rates, self.products, self.difference, self.mean = [], [], None, None
 
     def time(self, model):
-        result = self.run()
+        try:
+            result = self.run()
+        except (ProgramFailed, subprocess.CalledProcessError) as failure:
+            print(f"{failure}\nonce more:", file=sys.stderr, flush=True)
+            result = self.run()
         self.rates.append(result.tokens / result.seconds)
         if result.products_fraction is not None:
             self.products.append(result.products_fraction)
@@ -239,24 +244,24 @@ def spread(values, digits):
     return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
 
 
-def print_report(entries, shares, peaks, ratios):
+def print_report(entries, report):
     """Tables in Markdown."""
-    print("\nPeak: " + ", ".join(f"{dtype} {peak / 1e9:,.0f}" for dtype, peak in peaks.items()) +
+    print("\nPeak: " + ", ".join(f"{dtype} {peak / 1e9:,.0f}" for dtype, peak in report["peak"].items()) +
           " GFLOP/s (int8: GOP/s)\n")
     print("| shape | program | format | tokens/s | rounds | share of peak | difference to f32 | settings |")
     print("|---|---|---|---|---|---|---|---|")
-    for entry, share in zip(entries, shares):
-        rate = statistics.median(entry.rates)
+    for entry, numbers in zip(entries, report["programs"]):
+        rate = numbers["median"]
         digits = 0 if rate > 1000 else 1
         program = "`thresher score`" if entry.program == "thresher" else f"{entry.program}, {entry.what}"
         products = f"products {100 * statistics.median(entry.products):.1f} % of the time" if entry.products else ""
         difference = "" if entry.difference is None else f"{entry.difference:.4f}"
         print(f"| {entry.shape} | {program} | {entry.dtype} | {rate:,.{digits}f} | {spread(entry.rates, digits)} | "
-              f"{100 * share:.1f} % | {difference} | "
+              f"{100 * numbers['peak_share']:.1f} % | {difference} | "
               f"{'`' + entry.settings.text() + '`' if entry.settings else products} |")
     print("\n| shape | `thresher score` in | divided by | ratio | rounds | at least |")
     print("|---|---|---|---|---|---|")
-    for one in ratios:
+    for one in report["ratios"]:
         program, what, dtype = one["divided_by"]
         print(f"| {one['shape']} | {one['dtype']} | {program}, {what}, {dtype} | {one['median']:.2f} | "
               f"{spread(one['rounds'], 2)} | {one['least'] or ''} |")
@@ -287,6 +292,30 @@ def parse_arguments():
     return arguments
 
 
+def measure(entries, models, arguments):
+    """Runs the rounds; the peaks that each found."""
+    thresher = next(iter(models.values())).thresher
+    dtypes = sorted({dtype.split()[0] for model in models.values() for dtype in model.shape.own})
+    measured = []
+    for number in range(arguments.rounds):
+        measured.append(thresher.peaks(dtypes))
+        for entry in entries if number % 2 == 0 else entries[::-1]:
+            entry.time(models[entry.shape])
+            print(f"  round {number + 1}: {entry.shape}, {', '.join(entry.key)}: {entry.rates[-1]:,.1f} tokens/s",
+                  flush=True)
+        if arguments.json:  # what there is, should a later round fail
+            report = report_of(entries, models, measured, arguments.threads)
+            arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    return measured
+
+
+def report_of(entries, models, measured, threads):
+    peaks = {dtype: max(one[dtype] for one in measured) for dtype in measured[0]}
+    programs = [entry.json(entry.peak_share(models[entry.shape], peaks)) for entry in entries]
+    return {"processor": processor(), "threads": threads, "peak": peaks, "peaks": measured, "programs": programs,
+            "ratios": ratios_of(entries)}
+
+
 def main():
     arguments = parse_arguments()
     work = arguments.work.resolve()
@@ -302,23 +331,8 @@ def main():
         shapes = [shape.with_documents(arguments.documents) for shape in shapes]
     models = {shape.key: Model(shape, thresher, peers, work) for shape in shapes}
     entries = [entry for model in models.values() for entry in model.entries()]
-    dtypes = sorted({dtype.split()[0] for model in models.values() for dtype in model.shape.own})
-    measured = []
-    for number in range(arguments.rounds):
-        measured.append(thresher.peaks(dtypes))
-        for entry in entries if number % 2 == 0 else entries[::-1]:
-            entry.time(models[entry.shape])
-            print(f"  round {number + 1}: {entry.shape}, {', '.join(entry.key)}: {entry.rates[-1]:,.1f} tokens/s",
-                  flush=True)
-    peaks = {dtype: max(one[dtype] for one in measured) for dtype in dtypes}
-    shares = [entry.peak_share(models[entry.shape], peaks) for entry in entries]
-    ratios = ratios_of(entries)
-    print_report(entries, shares, peaks, ratios)
-    if arguments.json:
-        programs = [entry.json(share) for entry, share in zip(entries, shares)]
-        report = {"processor": processor(), "threads": arguments.threads, "peak": peaks, "peaks": measured,
-                  "programs": programs, "ratios": ratios}
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    measured = measure(entries, models, arguments)
+    print_report(entries, report_of(entries, models, measured, arguments.threads))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,10 @@ class Run:
     products_fraction: float | None = None
 
 
+class ProgramFailed(Exception):
+    pass
+
+
 class Peer:
     """One of the two: its sources for llama.h, its build for the libraries and programs."""
 
@@ -103,6 +107,6 @@ class Peer:
             if end is None and re.search(rf"\[{documents}\]\d+\.\d+,", output):
                 end = now
         if process.wait() or begin is None or end is None:
-            raise SystemExit(f"{' '.join(map(str, words))}: ended with {process.returncode}\n{output[-2000:]}")
+            raise ProgramFailed(f"{' '.join(map(str, words))}: ended with {process.returncode}\n{output[-2000:]}")
         perplexity = float(re.search(rf"\[{CHECKED}\](\d+\.\d+),", output).group(1))
         return Run(documents * LENGTH, end - begin, -math.log(perplexity))
