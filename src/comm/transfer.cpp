@@ -5,6 +5,15 @@
 #include "comm/mpi_call.h"
 
 namespace thresher::comm {
+namespace {
+
+// Memory that MPI may touch until the process ends, known to whoever looks for memory that was lost.
+void keep_for_ever(std::byte* memory) {
+  static auto* const kept = new std::vector<std::byte*>;
+  kept->push_back(memory);
+}
+
+}  // namespace
 
 Transfer::~Transfer() {
   if (idle()) return;
@@ -18,7 +27,7 @@ Transfer::~Transfer() {
   for (MPI_Request& request : requests_) {
     if (request != MPI_REQUEST_NULL) MPI_Request_free(&request);
   }
-  static_cast<void>(memory_.release());
+  keep_for_ever(memory_.release());
 }
 
 std::byte* Transfer::reserve(std::size_t bytes) {
