@@ -33,16 +33,16 @@ class Shape:
     key: str
     name: str
     own: dict  # thresher's dtype, perhaps with another option -> documents
-    peers: dict  # format of the GGUF -> documents of ik_llama.cpp, of llama.cpp
+    peers: dict  # format of the GGUF -> documents
 
     def with_documents(self, count):
         return dataclasses.replace(self, own=dict.fromkeys(self.own, count),
-                                   peers=dict.fromkeys(self.peers, (count, count)))
+                                   peers=dict.fromkeys(self.peers, count))
 
 
 SHAPES = {
-    "1b": Shape("1b", "llama-1b", {"bf16": 8, "int8": 16, "int8 --int8-head": 16, "f32": 4}, {"bf16": (8, 4), "Q8_0": (8, 4)}),
-    "small": Shape("small", "llama-small", {"bf16": 256, "f32": 128}, {"bf16": (64, 64), "f32": (64, 64)}),
+    "1b": Shape("1b", "llama-1b", {"bf16": 8, "int8": 8, "int8 --int8-head": 8, "f32": 4}, {"bf16": 4, "Q8_0": 4}),
+    "small": Shape("small", "llama-small", {"bf16": 128, "f32": 64}, {"bf16": 32, "f32": 32}),
 }
 
 # What the comparison is for: (shape, thresher's dtype, what it is divided by, at least).
@@ -182,7 +182,7 @@ class Model:
             subprocess.run([thresher.program, "bench", "--make-model", self.folder, "--shape", self.shape.name,
                             "--dtype", "bf16"], check=True)
         self.config = json.loads((self.folder / "config.json").read_text())
-        documents = max([*self.shape.own.values(), *(count for pair in self.shape.peers.values() for count in pair)])
+        documents = max(*self.shape.own.values(), *self.shape.peers.values())
         self.corpus = Corpus(work, self.shape.name, self.config["vocab_size"], documents)
         self.reference = thresher.score(self.folder, self.corpus, CHECKED, "f32", "--per-token").logprobs
 
@@ -195,8 +195,7 @@ class Model:
     def entries(self):
         found = [self.own_entry(dtype, documents) for dtype, documents in self.shape.own.items()]
         for peer in self.peers:
-            for dtype, counts in self.shape.peers.items():
-                documents = counts[0 if peer.repacks else 1]
+            for dtype, documents in self.shape.peers.items():
                 found += [self.peer_entry(peer, what, dtype, documents)
                           for what in ("llama-perplexity", "all positions")]
         return found
