@@ -19,7 +19,8 @@ const char* __ubsan_default_options() {
 
 // What libraries that were compiled without the sanitizer do among themselves is theirs.
 const char* __tsan_default_options() {
-  return "exitcode=99:halt_on_error=1:ignore_noninstrumented_modules=1:second_deadlock_stack=1:print_suppressions=0";
+  return "exitcode=99:allocator_may_return_null=1:halt_on_error=1:ignore_noninstrumented_modules=1:"
+         "second_deadlock_stack=1:print_suppressions=0";
 }
 
 // What libraries keep until the process ends. Third parties only.
