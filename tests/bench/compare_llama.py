@@ -23,7 +23,7 @@ import numpy
 import gguf
 from llama_peers import CHECKED, LENGTH, Peer, ProgramFailed, Run, Settings
 
-TOO_FAR = 0.2  # nats: mean difference of a token's log-probability that cannot be rounding
+TOO_FAR = 0.5  # nats: mean difference of a token's log-probability that cannot be rounding
 KINDS = {"bf16": gguf.BF16, "f32": gguf.F32, "Q8_0": gguf.Q8_0}
 
 
