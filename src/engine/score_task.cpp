@@ -39,10 +39,16 @@ ScoreTask::ScoreTask(Stage& stage, ScoreOptions options)
     : stage_(stage),
       options_(std::move(options)),
       feed_last_(stage.transformer().config().rope.kind == model::RopeKind::dynamic),
-      sharing_(options_.share_prefixes && !feed_last_ && stage.transformer().device().shares_prefixes()),
+      sharing_(options_.share_prefixes &&
+               can_share_prefixes(stage.transformer().config(), stage.transformer().device())),
       builder_(std::make_unique<BatchBuilder>()) {}
 
 ScoreTask::~ScoreTask() = default;
+
+// The angles of the dynamic kind depend on how a sequence goes on.
+bool ScoreTask::can_share_prefixes(const model::ModelConfig& config, const device::Device& device) {
+  return config.rope.kind != model::RopeKind::dynamic && device.shares_prefixes();
+}
 
 void ScoreTask::add(EncodedShard shard) {
   auto scores = std::make_shared<ShardScores>();
@@ -104,8 +110,11 @@ std::int64_t ScoreTask::fed_after_last(const PendingWindow& pending) const {
   return common < least_shared ? all : std::max(all - common + 1, all / 16);
 }
 
+// As many as are wanted, and those that begin like the last of them, as far as one batch has room.
 void ScoreTask::pull_windows() {
-  while (!waiting_.empty() && pool_tokens_ < wanted()) {
+  const std::int64_t room = sharing_ ? stage_.transformer().capacity().tokens : 0;
+  bool alone = false;
+  while (!waiting_.empty() && (pool_tokens_ < wanted() || (!alone && pool_tokens_ < room))) {
     const auto scores = waiting_.front();
     EncodedShard& shard = scores->shard;
     if (scores->next_item == shard.count()) {
@@ -127,7 +136,9 @@ void ScoreTask::pull_windows() {
     Window window;
     if (scores->cutter->next(window)) {
       PendingWindow pending{scores, i, window};
-      pool_tokens_ += fed_after_last(pending);
+      const std::int64_t more = fed_after_last(pending);
+      alone = pool_tokens_ >= wanted() && more == fed(pending);
+      pool_tokens_ += more;
       pool_.push_back(std::move(pending));
       ++scores->windows_out;
     } else {

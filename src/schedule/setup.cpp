@@ -12,6 +12,7 @@
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
 #include "thresher/device/cuda.h"
+#include "thresher/engine/score_task.h"
 
 namespace thresher::schedule {
 namespace {
@@ -111,6 +112,8 @@ void Setup::load_model(const Job& job, const Survey& survey, const Seat& seat) {
     sums_ = comm::nccl_sums(seat.grid.tensor(), *device_,
                             {.whose = fmt::format("the shards of replica {}, stage {}", place.replica, place.stage)});
   options.sums = sums_.get();
+  if (job.share_prefixes && engine::ScoreTask::can_share_prefixes(config_, *device_))
+    options.capacity.tokens = engine::most_rows(choices_.tokens_per_batch, longest);
   std::optional<model::StreamDemand> demand;
   if (job.device == DeviceKind::cuda) demand = stream_demand(*device_, config_, options);
   if (job.device == DeviceKind::cuda && job.tokens_per_batch == 0) size_batches(demand, seat, options);

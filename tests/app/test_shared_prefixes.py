@@ -47,7 +47,7 @@ class SharedPrefixes(ProgramTest):
 
     def compare(self, corpus, runs, *options, dtypes=('bf16', 'f32', 'int8')):
         for dtype in dtypes:
-            one = (*options, '--dtype', dtype)
+            one = (*options, '--dtype', dtype, *(['--int8-head'] if dtype == 'int8' else []))
             expected, alone = self.score(f'{dtype}-off', corpus, 'off', *one)
             self.assertEqual(alone['rows_shared'], 0)
             for i, (ranks, *more) in enumerate(runs if dtype == 'bf16' else runs[:1]):
@@ -72,6 +72,24 @@ class SharedPrefixes(ProgramTest):
         self.compare(corpus, [(0,), (3, '--layout', 'pp=3', '--tokens-per-batch', 500), (0, '--threads', 2)],
                      '--per-token', '--top-k', 2)
         self.compare(corpus, [(0,)], '--prefix-token', 'eos', '--per-token', dtypes=('bf16', 'f32'))
+
+    def test_contexts_longer_than_a_batch(self):
+        """Ten choices of which nine tenths are common: the longest document's tokens are known, and twice as many find
+        room."""
+        draw = random.Random(4)
+        fields = ('--context-field', 'context', '--continuation-field', 'continuation')
+        contexts = [text(draw, 80) for _ in range(6)]
+        texts = [{'context': context, 'continuation': ' ' + text(draw, 9)} for context in contexts for _ in range(10)]
+        corpus = self.folder / 'tokens.h5'
+        self.succeed('import', '--input', self.write_jsonl('texts.jsonl', texts), '--output', corpus, '--model', MODEL,
+                     *fields)
+        expected, alone = self.score('off', corpus, 'off')
+        for ranks, layout in ((0, 'dp=1'), (2, 'pp=2')):
+            with self.subTest(layout=layout):
+                found, summary = self.score(layout, corpus, 'on', '--tokens-per-batch', 32, '--layout', layout,
+                                            ranks=ranks)
+                self.assertEqual(found, expected)
+                self.assertLess(3 * summary['rows_computed'], alone['rows_computed'])
 
     def test_nothing_in_common(self):
         draw = random.Random(3)

@@ -38,6 +38,10 @@ struct FamilyRoom {
   std::int64_t most = 0;    // up to which a family of long sequences may have more, four times its first one's tokens
 };
 
+// The room that batches should have where the longest sequence has `longest` tokens, so that those which begin like it
+// find some beside it.
+std::int64_t most_rows(std::int64_t budget, std::int64_t longest);
+
 // Every sequence is in one family, most are alone in theirs. What does not fit the room is cut, and each piece computes
 // the common tokens again. Equal input gives equal output; families are ordered by their least index.
 std::vector<Family> families(std::span<const FedTokens> sequences, const FamilyRoom& room);

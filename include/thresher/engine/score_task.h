@@ -41,6 +41,7 @@ class ScoreTask {
  public:
   // The stage leads its replica, and outlives this.
   ScoreTask(Stage& stage, ScoreOptions options);
+  static bool can_share_prefixes(const model::ModelConfig& config, const device::Device& device);
   ~ScoreTask();
 
   // Takes a shard; its windows wait for a batch.
