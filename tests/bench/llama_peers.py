@@ -92,10 +92,9 @@ class Peer:
 
     def perplexity(self, gguf, corpus, documents, settings):
         """llama-perplexity over the same documents, from its first chunk to its last number."""
-        flash = (["-fa"] if settings.flash else ["-no-fa"]) if self.repacks else ["-fa", "on" if settings.flash else "off"]
         words = [self.find("llama-perplexity"), "-m", gguf, "-f", corpus.text, "-c", LENGTH, "--chunks", documents,
                  "-b", settings.together * LENGTH, "-ub", settings.ubatch, "-t", self.threads, "-tb", self.threads,
-                 *flash, *(["-rtr"] if settings.repack else []), "-ctk", settings.cache, "-ctv", settings.cache]
+                 "-fa", "on" if settings.flash else "off", *(["-rtr"] if settings.repack else []), "-ctk", settings.cache, "-ctv", settings.cache]
         process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    cwd=self.work)  # where ik_llama.cpp leaves its log
         output, begin, end = "", None, None
