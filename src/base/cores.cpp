@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "thresher/base/check.h"
+#include "thresher/base/machine.h"
 
 namespace thresher::base {
 namespace {
@@ -79,6 +80,12 @@ Cores cores_of_process() {
     for (const int number : mask) cores.push_back({number});
   if (cores.empty()) cores.push_back({0});
   return cores;
+}
+
+int usable_cores() {
+  const auto cores = static_cast<int>(cores_of_process().size());
+  const int quota = quota_cores();
+  return quota > 0 ? std::min(cores, quota) : cores;
 }
 
 Cores cores_of_machine(const std::string& description, std::span<const int> allowed) {

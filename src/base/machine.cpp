@@ -11,8 +11,6 @@
 #include <sstream>
 #include <string_view>
 
-#include "thresher/base/cores.h"
-
 namespace thresher::base {
 namespace {
 
@@ -45,12 +43,6 @@ std::string host_name() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return "unknown";
   return name.data();
-}
-
-int usable_cores() {
-  const auto cores = static_cast<int>(cores_of_process().size());
-  const int quota = quota_cores();
-  return quota > 0 ? std::min(cores, quota) : cores;
 }
 
 int quota_cores() {

@@ -13,9 +13,9 @@
 #include "model/made_tokenizer.h"
 #include "model/names.h"
 #include "thresher/base/check.h"
+#include "thresher/base/cores.h"
 #include "thresher/base/half.h"
 #include "thresher/base/hash.h"
-#include "thresher/base/machine.h"
 
 namespace thresher::model {
 namespace {

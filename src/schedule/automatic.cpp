@@ -4,6 +4,7 @@
 #include <map>
 
 #include "schedule/setup.h"
+#include "thresher/base/cores.h"
 #include "thresher/base/machine.h"
 
 namespace thresher::schedule {

@@ -6,7 +6,6 @@
 
 #include "thresher/base/check.h"
 #include "thresher/base/cores.h"
-#include "thresher/base/machine.h"
 
 using namespace thresher::base;
 

@@ -17,6 +17,8 @@ using Cores = std::vector<Core>;
 // The cores this process may use: those of its affinity mask. On a machine that tells nothing of its cores, every
 // hardware thread is one.
 Cores cores_of_process();
+// How many these are, or what the control group's quota is worth where that is less.
+int usable_cores();
 // The same for a machine described in hwloc's synthetic syntax ("package:2 core:4 pu:2") and the hardware threads in
 // `allowed`, all if it is empty. Throws base::Error (usage) if this is no description.
 Cores cores_of_machine(const std::string& description, std::span<const int> allowed = {});

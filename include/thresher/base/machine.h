@@ -7,8 +7,6 @@
 namespace thresher::base {
 
 std::string host_name();
-// Cores this process may run on (of its affinity mask; or the cgroup's quota where that is less).
-int usable_cores();
 // What the cgroup's quota is worth in cores, at least 1; 0 where there is none.
 int quota_cores();
 // The numbers of the hardware threads this process may run on, as "0-3,8".

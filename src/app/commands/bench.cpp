@@ -6,7 +6,7 @@
 
 #include "app/commands/bench_score.h"
 #include "app/commands/commands.h"
-#include "thresher/base/machine.h"
+#include "thresher/base/cores.h"
 #include "thresher/device/bench.h"
 #include "thresher/model/config.h"
 

@@ -15,6 +15,7 @@
 
 #include "app/commands/doctor.h"
 #include "thresher/base/check.h"
+#include "thresher/base/cores.h"
 #include "thresher/base/machine.h"
 #include "thresher/device/device.h"
 

@@ -7,6 +7,7 @@
 #include "app/commands/commands.h"
 #include "app/commands/intake.h"
 #include "thresher/base/clock.h"
+#include "thresher/base/cores.h"
 #include "thresher/base/log.h"
 #include "thresher/base/machine.h"
 #include "thresher/engine/encode.h"

@@ -10,6 +10,7 @@
 
 #include "app/commands/temporary_directory.h"
 #include "thresher/base/clock.h"
+#include "thresher/base/cores.h"
 #include "thresher/base/machine.h"
 #include "thresher/device/tracing.h"
 #include "thresher/model/make_model.h"
