@@ -272,7 +272,10 @@ void Run::work() {
   stop_.enter(Stop::Phase::scoring);
   activities_.scorer.begin(base::Doing::working, "measuring the machine");
   world_.comm.barrier();
-  guarded([&] { metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds)); });
+  guarded([&] {
+    const base::BoundThread bound(threads_.first());
+    metrics_.set("peak", setup.device().measure_peak(setup.choices().dtype, peak_seconds));
+  });
   setup.device().reset();
   setup.device().count_use();
   setup.device().before_steps([&] {
@@ -391,18 +394,7 @@ void Run::measure(const engine::StageTimes& times) {
   metrics_.set("score", times.computing);
   metrics_.set("wait before", times.waiting_before);
   metrics_.set("wait after", times.waiting_after);
-  metrics_.set("reduce", setup_->transformer().reduce_seconds());
   metrics_.set("peak memory", static_cast<double>(base::peak_memory()));
-  if (const auto use = setup_->device().use()) {
-    metrics_.set("device busy", use->busy);
-    metrics_.set("device idle", use->idle);
-  }
-  double products = setup_->device().score_time().products;
-  for (const device::StepCost& cost : setup_->device().steps()) {
-    metrics_.set("step " + cost.step, cost.seconds);
-    if (cost.step == "matmul") products += cost.seconds;
-  }
-  metrics_.set("products", products);
   setup_->record(metrics_);
   if (job_.device == DeviceKind::cuda)
     note_gpu(metrics_, meter_ ? meter_->stop() : device::GpuUse{}, device::allocated_peak_of(setup_->plain_device()));

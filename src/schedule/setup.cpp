@@ -156,6 +156,17 @@ void Setup::foresee_waiting(const std::optional<model::StreamDemand>& demand, st
 }
 
 void Setup::record(base::Metrics& metrics) const {
+  if (const auto use = device_->use()) {
+    metrics.set("device busy", use->busy);
+    metrics.set("device idle", use->idle);
+  }
+  double products = device_->score_time().products;
+  for (const device::StepCost& cost : device_->steps()) {
+    metrics.set("step " + cost.step, cost.seconds);
+    if (cost.step == "matmul") products += cost.seconds;
+  }
+  metrics.set("products", products);
+  metrics.set("reduce", transformer_->reduce_seconds());
   const model::LoadReport& report = transformer_->load_report();
   metrics.set("load", report.seconds);
   metrics.set("bytes read", static_cast<double>(report.bytes_read));

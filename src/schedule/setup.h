@@ -70,7 +70,7 @@ class Setup {
   void load_again(const Job& job, tensor::DType dtype);
   device::Device& plain_device() { return *plain_device_; }  // inside of it
   const model::ModelConfig& config() const { return config_; }
-  // What was loaded, and how long steps waited for streamed layers: after the last step.
+  // How long each step took and waited for streamed layers, and what was loaded: after the last step.
   void record(base::Metrics& metrics) const;
   // Values that change the results' bytes: those of the machine, which are the same on all ranks, and all of them, at a
   // leader. `model` is the model's identity.

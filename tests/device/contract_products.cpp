@@ -1,3 +1,5 @@
+#include <array>
+
 #include "device/device_contract.h"
 #include "device/grid.h"
 
@@ -11,6 +13,26 @@ struct Case {
   std::int64_t margin;
   std::vector<std::int64_t> cuts = {};
 };
+
+std::vector<double> product_of(Device& device, const Case& c) {
+  std::mt19937_64 generator(7);
+  std::vector<float> matrix(static_cast<std::size_t>(c.outputs * c.inputs));
+  std::normal_distribution<float> normal(0, 1 / std::sqrt(static_cast<float>(c.inputs)));
+  for (float& value : matrix) value = normal(generator);
+  Grid x(device, c.dtype, c.rows, c.inputs), bias(device, DType::f32, 1, c.outputs),
+      out(device, c.out, c.rows, c.outputs);
+  x.random(generator);
+  bias.random(generator);
+  out.random(generator);
+  const auto weight = device.pack(tensor::matrix(matrix.data(), DType::f32, c.outputs, c.inputs), c.dtype);
+  device.reserve(c.rows, c.rows, 0);
+  device.matmul(x.view(), *weight, c.bias ? bias.view() : Tensor{}, c.accumulate, out.view());
+  out.read();
+  std::vector<double> numbers;
+  for (std::int64_t r = 0; r < c.rows; ++r)
+    for (std::int64_t n = 0; n < c.outputs; ++n) numbers.push_back(out.at(r, n));
+  return numbers;
+}
 
 void check_product(Device& device, const Case& c) {
   std::mt19937_64 generator(7);
@@ -69,6 +91,23 @@ void check_matmul(Device& device) {
     }
   check_product(device, {40, 1024, 2100, DType::bf16, DType::bf16, false, false, 0});
   check_product(device, {300, 130, 64, DType::f32, DType::f32, false, true, 0});
+}
+
+// Wide and deep enough that the number of threads decides how a product is divided.
+void check_same_products(Device& one, Device& other) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const auto& [rows, inputs, outputs] :
+         {std::array<std::int64_t, 3>{150, 3100, 2100}, {300, 520, 4096}, {1, 1024, 1100}})
+      for (const DType out : {DType::f32, dtype})
+        for (const bool bias : {false, true})
+          for (const bool accumulate : {false, true}) {
+            if (accumulate && out != DType::f32) continue;
+            const Case c{rows, inputs, outputs, dtype, out, bias, accumulate, 0};
+            if (product_of(one, c) != product_of(other, c))
+              BOOST_ERROR(tensor::name_of(dtype) << " products of " << rows << " x " << inputs << " x " << outputs
+                                                 << " in " << tensor::name_of(out) << (bias ? ", biased," : "")
+                                                 << (accumulate ? " added" : "") << " have other bits");
+          }
 }
 
 }  // namespace thresher::device::contract

@@ -41,22 +41,11 @@ void expect_one_piece(const Tensor& hidden, const Int8Weight& head) {
 
 }  // namespace
 
-struct CpuDevice::Span {
-  const Tensor& x;
-  const PackedWeight& weight;
-  const Tensor& bias;
-  bool accumulate;
-  const Tensor& out;
-  bool stage_x, stage_out;
-  std::int64_t block;
-  Product* full;  // of `block` rows
-  Product* last;  // of the rest
-};
-
 CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
     : crew_(options.threads, options.cores),
       kernels_(kernels_for(isa)),
       products_(kernels_, crew_),
+      whole_products_(kernels_, products_, crew_),
       cut_products_(kernels_, products_, crew_),
       int8_products_(kernels_, crew_),
       score_(kernels_, products_, crew_) {}
@@ -127,26 +116,6 @@ void CpuDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain, fl
   });
 }
 
-void CpuDevice::multiply(const Span& span, std::int64_t first, std::int64_t rows, int thread) const {
-  Product& product = rows == span.block ? *span.full : *span.last;
-  Tensor x = span.x.rows_from(first, rows);
-  const Tensor target = span.out.rows_from(first, rows);
-  if (span.stage_x) {
-    const DType held = products_.held(span.weight.dtype());
-    const std::int64_t bytes = span.block * x.columns * tensor::size_of(held);
-    const Tensor dense = tensor::matrix(static_cast<char*>(staged_x_.data()) + thread * bytes, held, rows, x.columns);
-    kernels_.convert(rows_of(x), rows_of(dense), 0, rows);
-    x = dense;
-  }
-  if (!span.stage_out)
-    return product.run(thread, x.data, span.weight.whole(), span.bias.as<const float>(), target.data);
-  const std::int64_t bytes = span.block * target.columns * 4;
-  const Tensor dense =
-      tensor::matrix(static_cast<char*>(staged_out_.data()) + thread * bytes, DType::f32, rows, target.columns);
-  product.run(thread, x.data, span.weight.whole(), nullptr, dense.data);
-  kernels_.finish(rows_of(dense), span.bias.as<const float>(), span.accumulate, rows_of(target), 0, rows);
-}
-
 void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate, const Tensor& out) {
   expect_matmul(x, weight, accumulate, out);
   if (out.elements() == 0) return;
@@ -156,34 +125,8 @@ void CpuDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias
                               {.bias = bias, .accumulate = accumulate, .out = out});
   if (const auto* cut = dynamic_cast<const CutWeight*>(&weight))
     return cut_products_.run(x, *cut, {.bias = bias, .accumulate = accumulate, .out = out});
-  const auto& packed = static_cast<const PackedWeight&>(weight);
-  const DType held = products_.held(packed.dtype());
-  Span span{.x = x,
-            .weight = packed,
-            .bias = bias,
-            .accumulate = accumulate,
-            .out = out,
-            .stage_x = x.stride != x.columns || x.dtype != held,
-            .stage_out = out.stride != out.columns || (held == DType::f32 && out.dtype != DType::f32) ||
-                         (products_.plain() && (bias || accumulate)),
-            .block = products_.block_rows(x.rows),
-            .full = nullptr,
-            .last = nullptr};
-  ProductShape shape{.rows = span.block, .inputs = packed.inputs(), .outputs = packed.outputs(), .held = held};
-  if (!span.stage_out) {
-    shape.out = out.dtype;
-    shape.bias = static_cast<bool>(bias);
-    shape.accumulate = accumulate;
-  }
-  span.full = &products_.of(shape, packed.whole().get_desc());
-  if (x.rows % span.block) shape.rows = x.rows % span.block;
-  span.last = &products_.of(shape, packed.whole().get_desc());
-  if (span.stage_x) grow(staged_x_, span.block * x.columns * tensor::size_of(held));
-  if (span.stage_out) grow(staged_out_, span.block * out.columns * 4);
-  const double ns = static_cast<double>(span.block * x.columns * out.columns) / 300;
-  parallel_tasks(crew_, (x.rows + span.block - 1) / span.block, ns, [&](std::int64_t task, int thread) {
-    multiply(span, task * span.block, std::min(span.block, x.rows - task * span.block), thread);
-  });
+  whole_products_.run(x, static_cast<const PackedWeight&>(weight),
+                      {.bias = bias, .accumulate = accumulate, .out = out});
 }
 
 void CpuDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {

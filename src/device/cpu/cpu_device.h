@@ -10,6 +10,7 @@
 #include "device/cpu/kernels.h"
 #include "device/cpu/product.h"
 #include "device/cpu/score.h"
+#include "device/cpu/whole_product.h"
 #include "thresher/device/device.h"
 
 namespace thresher::device::cpu {
@@ -49,9 +50,6 @@ class CpuDevice : public Device {
   double measure_peak(DType dtype, double seconds) override;
 
  private:
-  // Rows [first, first + rows) of a product, with what they need to be copied for.
-  struct Span;
-  void multiply(const Span& span, std::int64_t first, std::int64_t rows, int thread) const;
   // oneDNN asks OpenMP how many threads it may use; each product here runs on the thread that asks for it. A step may
   // come from any thread.
   void claim_threads() const;
@@ -69,13 +67,13 @@ class CpuDevice : public Device {
   Crew crew_;
   const Kernels& kernels_;
   Products products_;
+  WholeProducts whole_products_;
   CutProducts cut_products_;
   Int8Products int8_products_;
   Score score_;
   ScoreTime score_time_;
-  Buffer staged_x_, staged_out_;  // one slice per thread: rows that oneDNN cannot take where they lie
-  Buffer dense_hidden_;           // of the head, where its rows cannot be taken where they lie
-  Buffer gated_;                  // one row per thread, where a gate's output is quantised
+  Buffer dense_hidden_;  // of the head, where its rows cannot be taken where they lie
+  Buffer gated_;         // one row per thread, where a gate's output is quantised
   std::vector<AttendTask> tasks_;
   std::vector<KeyRun> key_runs_;  // of sequences that begin with rows of others
   std::vector<Lane> lanes_;

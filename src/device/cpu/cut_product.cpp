@@ -17,6 +17,7 @@ constexpr std::int64_t short_piece = 192;
 
 // Rows and columns whose partial sums stay in the first cache (short pieces) or the second. No part of the bits.
 constexpr std::int64_t short_rows = 24, short_columns = piece_columns, long_columns = 256;
+static_assert(vocabulary_tile % long_columns == 0);
 // Partial sums alive at once in the tree of eight pieces, walked depth first.
 constexpr std::int64_t live_sums = 4;
 
@@ -85,31 +86,32 @@ std::unique_ptr<CutWeight> CutProducts::pack(const Tensor& matrix, DType dtype, 
 // A block of rows on one thread.
 class CutProducts::Task {
  public:
-  Task(const CutProducts& owner, const Tensor& x, const CutWeight& weight, const ProductEnd& end, std::int64_t block)
+  Task(const CutProducts& owner, const Tensor& x, const CutWeight& weight, const ProductEnd& end,
+       const Division& division)
       : kernels_(owner.kernels_),
         plan_(owner.plan_),
         x_(x),
         weight_(weight),
         end_(end),
-        block_(block),
+        division_(division),
         held_(owner.products_.held(weight.dtype())) {}
 
   // Bytes of scratch space: rows of x that cannot be taken where they lie, and partial sums.
-  std::int64_t staged_bytes() const { return (block_ * x_.columns * tensor::size_of(held_) + 63) / 64 * 64; }
-  std::int64_t bytes() const { return staged_bytes() + live_sums * block_ * long_columns * 4; }
+  std::int64_t staged_bytes() const { return (division_.block * x_.columns * tensor::size_of(held_) + 63) / 64 * 64; }
+  std::int64_t bytes() const { return staged_bytes() + live_sums * division_.block * long_columns * 4; }
 
-  void run(std::int64_t first, int thread, char* scratch) {
-    first_ = first;
-    rows_ = std::min(block_, x_.rows - first);
+  void run(std::int64_t task, int thread, char* scratch) {
+    first_ = division_.first_row(task);
+    rows_ = division_.rows_of(task);
     thread_ = thread;
     staged_ = scratch;
     sums_ = reinterpret_cast<float*>(scratch + staged_bytes());
     for (const CutWeight::Piece& piece : weight_.pieces()) stage(piece);
     const std::int64_t rows = weight_.all_short() ? short_rows : rows_,
                        columns = weight_.all_short() ? short_columns : long_columns;
-    for (std::int64_t c = 0; c < weight_.outputs(); c += columns)
-      for (std::int64_t r = 0; r < rows_; r += rows)
-        sum({r, std::min(rows, rows_ - r), c, std::min(columns, weight_.outputs() - c)});
+    const std::int64_t column = division_.first_column(task), end = column + division_.columns_of(task);
+    for (std::int64_t c = column; c < end; c += columns)
+      for (std::int64_t r = 0; r < rows_; r += rows) sum({r, std::min(rows, rows_ - r), c, std::min(columns, end - c)});
   }
 
  private:
@@ -149,7 +151,7 @@ class CutProducts::Task {
     std::int64_t at = alive;
     if (piece.packed) {
       const std::int64_t tile = part.column / long_columns;
-      const std::size_t plan = index * 8 + (rows_ < block_) * 4u + (tile == piece.packed->tiles() - 1) * 2u;
+      const std::size_t plan = index * 8 + (rows_ < division_.block) * 4u + (tile == piece.packed->tiles() - 1) * 2u;
       Product* onto = joined > 0 ? plan_[plan + 1] : nullptr;
       if (onto) --at;
       (onto ? onto : plan_[plan])
@@ -188,7 +190,7 @@ class CutProducts::Task {
   const Tensor& x_;
   const CutWeight& weight_;
   const ProductEnd& end_;
-  std::int64_t block_;
+  const Division& division_;
   DType held_;
   std::int64_t first_ = 0, rows_ = 0;
   int thread_ = 0;
@@ -217,14 +219,14 @@ void CutProducts::plan(std::int64_t rows, const CutWeight& weight, std::int64_t 
 }
 
 void CutProducts::run(const Tensor& x, const CutWeight& weight, const ProductEnd& end) {
-  const std::int64_t block = std::min(products_.block_rows(x.rows), x.rows);
-  plan(x.rows, weight, block);
-  const Task task(*this, x, weight, end, block);
+  const Division division = products_.divide(x.rows, weight);
+  plan(x.rows, weight, division.block);
+  const Task task(*this, x, weight, end, division);
   if (scratch_.bytes() < task.bytes() * crew_.threads()) scratch_ = tensor::host_buffer(task.bytes() * crew_.threads());
-  const double ns = static_cast<double>(block * x.columns * weight.outputs()) / 300;
-  parallel_tasks(crew_, (x.rows + block - 1) / block, ns, [&](std::int64_t index, int thread) {
+  const double ns = static_cast<double>(division.block * x.columns * division.tile) / 300;
+  parallel_tasks(crew_, division.tasks(), ns, [&](std::int64_t index, int thread) {
     Task here = task;
-    here.run(index * block, thread, static_cast<char*>(scratch_.data()) + thread * task.bytes());
+    here.run(index, thread, static_cast<char*>(scratch_.data()) + thread * task.bytes());
   });
 }
 

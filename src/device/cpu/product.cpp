@@ -205,11 +205,20 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype, 
   return std::make_unique<PackedWeight>(engine_, outputs, inputs, dtype, layout, std::move(data), tile_columns);
 }
 
-// Small enough that every thread gets several blocks, so that the last one is not waited for.
-std::int64_t Products::block_rows(std::int64_t rows) const {
-  std::int64_t block = 128;
-  while (block > 16 && block * crew_.threads() * 4 > rows) block /= 2;
-  return block;
+// A large weight is read in tiles, each by all threads at a time, so that it comes from memory once and not for every
+// block. Tasks are small enough that every thread gets several, so that the last one is not waited for.
+Division Products::divide(std::int64_t rows, const Weight& weight) const {
+  constexpr std::int64_t large = 4 << 20;
+  Division division{
+      .rows = rows, .columns = weight.outputs(), .block = 256, .tile = weight.outputs(), .blocks = 0, .tiles = 0};
+  if (weight.bytes() > large) division.tile = std::min(division.tile, vocabulary_tile);
+  division.tiles = (weight.outputs() + division.tile - 1) / division.tile;
+  do {
+    division.block /= 2;
+    division.blocks = (rows + division.block - 1) / division.block;
+  } while (division.block > 16 && division.tasks() < 4 * crew_.threads());
+  division.block = std::min(division.block, rows);
+  return division;
 }
 
 Product& Products::of(const ProductShape& shape, const memory::desc& weight) {

@@ -92,6 +92,20 @@ class Product {
   std::vector<Operands> operands_;
 };
 
+// A product's tasks: blocks of rows by tiles of columns, the last of either perhaps smaller. No part of the bits.
+struct Division {
+  std::int64_t rows, columns;  // of all
+  std::int64_t block, tile;    // rows and columns of a task
+  std::int64_t blocks, tiles;
+
+  std::int64_t tasks() const { return blocks * tiles; }
+  // Tasks in rising order are at the same columns at a time.
+  std::int64_t first_row(std::int64_t task) const { return task % blocks * block; }
+  std::int64_t first_column(std::int64_t task) const { return task / blocks * tile; }
+  std::int64_t rows_of(std::int64_t task) const { return std::min(block, rows - first_row(task)); }
+  std::int64_t columns_of(std::int64_t task) const { return std::min(tile, columns - first_column(task)); }
+};
+
 class Products {
  public:
   Products(const Kernels& kernels, Crew& crew);
@@ -100,8 +114,7 @@ class Products {
   Tensor rounded(const Tensor& matrix, DType dtype, Buffer& copy) const;
   // Tiles of `tile_columns`, a multiple of 64.
   std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype, std::int64_t tile_columns);
-  // Rows of one product call of `rows`.
-  std::int64_t block_rows(std::int64_t rows) const;
+  Division divide(std::int64_t rows, const Weight& weight) const;
   // Makes the primitive on first use; not to be called from inside a parallel region.
   Product& of(const ProductShape& shape, const dnnl::memory::desc& weight);
   // What weights of this dtype are held as: f32 where the processor multiplies no bf16.
