@@ -52,7 +52,8 @@ class Workbench {
 
   template <class Body>
   void step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body);
-  void product(const char* name, std::int64_t outputs, std::int64_t inputs, bool accumulate);
+  enum class Target : std::uint8_t { rows, wide_rows, residual };
+  void product(const char* name, std::int64_t outputs, std::int64_t inputs, Target target);
   void rows_steps();
   void attend_step();
   void score_step();
@@ -146,12 +147,13 @@ void Workbench::step(const char* name, std::int64_t calls, double flop, double b
 
 // Products that add to the residual stream are in eight pieces of their inputs, as in a job whose bits do not depend on
 // the ranks that share a layer.
-void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inputs, bool accumulate) {
+void Workbench::product(const char* name, std::int64_t outputs, std::int64_t inputs, Target target) {
+  const bool accumulate = target == Target::residual;
   const std::size_t mark = buffers_.size();
   const std::vector<std::int64_t> cuts = cuts_of(inputs, accumulate && shape_.pieces ? 8 : 1);
   const std::unique_ptr<Weight> matrix = weight(outputs, inputs, products_, cuts);
   const Tensor x = this->inputs(products_, inputs, cuts),
-               out = values(accumulate ? DType::f32 : dtype_, shape_.tokens, outputs);
+               out = values(target == Target::rows ? dtype_ : DType::f32, shape_.tokens, outputs);
   step(name, shape_.layers, 2.0 * static_cast<double>(x.elements()) * static_cast<double>(outputs),
        bytes_of(x) + bytes_of(out) * (accumulate ? 2 : 1) + static_cast<double>(matrix->bytes()),
        [&] { device_.matmul(x, *matrix, {}, accumulate, out); });
@@ -174,7 +176,7 @@ void Workbench::rows_steps() {
   step("norm", 2 * shape_.layers + 1, 0, bytes_of(normed) + bytes_of(residual),
        [&] { device_.norm(residual, {}, gain, 1e-5f, normed); });
 
-  const Tensor qk = values(dtype_, tokens, rotated);
+  const Tensor qk = values(DType::f32, tokens, rotated);
   const Tensor cos = values(DType::f32, shape_.sequence_length, shape_.head_size / 2),
                sin = values(DType::f32, shape_.sequence_length, shape_.head_size / 2);
   const Tensor positions = integers(tokens, [&](auto t) { return t % shape_.sequence_length; });
@@ -192,7 +194,8 @@ void Workbench::rows_steps() {
 void Workbench::attend_step() {
   const std::size_t mark = buffers_.size();
   const std::int64_t q = shape_.query_heads * shape_.head_size, kv = shape_.kv_heads * shape_.head_size;
-  const Tensor all = values(dtype_, shape_.tokens, q + 2 * kv), out = values(dtype_, shape_.tokens, q);
+  // As the model has them: rounded queries and keys move scores too far.
+  const Tensor all = values(DType::f32, shape_.tokens, q + 2 * kv), out = values(dtype_, shape_.tokens, q);
   const auto count = static_cast<std::int64_t>(lengths_.size());
   const Tensor starts =
       integers(count + 1, [&](auto i) { return std::min(i * shape_.sequence_length, shape_.tokens); });
@@ -241,11 +244,11 @@ BenchReport Workbench::run() {
   report_.peak = device_.measure_peak(products_, seconds_);
   const std::int64_t q = shape_.query_heads * shape_.head_size, kv = shape_.kv_heads * shape_.head_size;
   rows_steps();
-  product("matmul qkv", q + 2 * kv, shape_.width, false);
+  product("matmul qkv", q + 2 * kv, shape_.width, Target::wide_rows);
   attend_step();
-  product("matmul output", shape_.width, q, true);
-  product("matmul gate+up", 2 * shape_.inner, shape_.width, false);
-  product("matmul down", shape_.width, shape_.inner, true);
+  product("matmul output", shape_.width, q, Target::residual);
+  product("matmul gate+up", 2 * shape_.inner, shape_.width, Target::rows);
+  product("matmul down", shape_.width, shape_.inner, Target::residual);
   score_step();
   report_.peak = std::max(report_.peak, device_.measure_peak(products_, seconds_));
   for (BenchRow& row : report_.rows) row.peak_share = row.flop / row.seconds / report_.peak;

@@ -31,6 +31,7 @@ inline void product_columns(const std::uint32_t* a, std::int64_t lda, const std:
   for (; v + tile_vectors <= vectors; v += tile_vectors)
     product_block<Word, MR, tile_vectors>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
   if constexpr (tile_vectors == 4) {
+    if (v + 3 == vectors) return product_block<Word, MR, 3>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
     if (v + 2 <= vectors) {
       product_block<Word, MR, 2>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
       v += 2;
