@@ -1,6 +1,6 @@
 // Self-attention of one block, of the heads that this shard holds: one product for queries, keys and values. They stay
 // in f32 in a bf16 model too: rounding queries and keys moves the scores more than all other roundings together, and
-// attention is a few percent of the time.
+// attention is a few percent of the time. A device may round values.
 #pragma once
 
 #include <vector>

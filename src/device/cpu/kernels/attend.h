@@ -38,14 +38,15 @@ inline float soften(const float* scores, std::uint32_t* weights, std::int64_t lo
   return kept;
 }
 
-template <class Word, class T, class Out>
+// Queries and keys are multiplied as words of one kind, weights and values of another.
+template <class Word, class ValueWord, class T, class Out>
 struct Attend {
   const AttendArgs& args;
   const AttendTask& task;
   Scratch& scratch;
-  std::int64_t width = (args.head_size + 15) / 16 * 16;              // of a row of sums
-  std::int64_t depth = args.head_size / Word::numbers;               // words of a query
-  static constexpr std::int64_t line = attend_keys / Word::numbers;  // words of a row of weights
+  std::int64_t width = (args.head_size + 15) / 16 * 16;                   // of a row of sums
+  std::int64_t depth = args.head_size / Word::numbers;                    // words of a query
+  static constexpr std::int64_t line = attend_keys / ValueWord::numbers;  // words of a row of weights
   struct Lines {
     const T* first;
     std::int64_t stride;
@@ -82,15 +83,15 @@ struct Attend {
       std::uint32_t* weights = scratch.weights + i * line;
       float &reference = scratch.highest[slot + i], &total = scratch.totals[slot + i];
       const float scale = args.scale * log2_e;
-      const float kept = whole ? soften<Word, true>(scores, weights, 0, 0, vectors, scale, reference, total)
-                               : soften<Word, false>(scores, weights, low_of(position + i) - block,
-                                                     position + i + 1 - block, vectors, scale, reference, total);
+      const float kept = whole ? soften<ValueWord, true>(scores, weights, 0, 0, vectors, scale, reference, total)
+                               : soften<ValueWord, false>(scores, weights, low_of(position + i) - block,
+                                                          position + i + 1 - block, vectors, scale, reference, total);
       if (kept != 1.0f)
         for (std::int64_t c = 0; c < width; c += lanes)
           Simd::store(sums + i * width + c, Simd::mul(Simd::load(sums + i * width + c), Simd::all(kept)));
     }
-    product_columns<Word, MR>(scratch.weights, line, scratch.values, width, sums, width,
-                              (seen + Word::numbers - 1) / Word::numbers, width / lanes, true);
+    product_columns<ValueWord, MR>(scratch.weights, line, scratch.values, width, sums, width,
+                                   (seen + ValueWord::numbers - 1) / ValueWord::numbers, width / lanes, true);
   }
 
   void add_block(std::int64_t block, std::int64_t keys) {
@@ -137,20 +138,22 @@ struct Attend {
       const Lines k = lines_of(args.k, block, keys);
       Word::pack_keys(k.first, k.stride, keys, args.head_size, scratch.keys);
       const Lines v = lines_of(args.v, block, keys);
-      Word::pack_values(v.first, v.stride, keys, args.head_size, width, scratch.values);
+      ValueWord::pack_values(v.first, v.stride, keys, args.head_size, width, scratch.values);
       add_block(block, keys);
     }
     write();
   }
 };
 
+// What goes out in bf16 has weights and values in bf16 too, whose errors average out; queries and keys stay as they
+// are.
 template <class WordForBf16>
 void attend(const AttendArgs& args, const AttendTask& task, Scratch& scratch) {
   if (args.q.bf16) {
-    Attend<WordForBf16, Bf16, Bf16>{args, task, scratch}.run();
+    Attend<WordForBf16, WordForBf16, Bf16, Bf16>{args, task, scratch}.run();
   } else if (args.out.bf16) {
-    Attend<WordF32, float, Bf16>{args, task, scratch}.run();
+    Attend<WordF32, WordForBf16, float, Bf16>{args, task, scratch}.run();
   } else {
-    Attend<WordF32, float, float>{args, task, scratch}.run();
+    Attend<WordF32, WordF32, float, float>{args, task, scratch}.run();
   }
 }
