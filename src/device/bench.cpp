@@ -51,12 +51,15 @@ class Workbench {
                                  std::span<const std::int64_t> cuts = {});
 
   template <class Body>
+  double median_seconds(const Body& body);
+  template <class Body>
   void step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body);
   enum class Target : std::uint8_t { rows, wide_rows, residual };
   void product(const char* name, std::int64_t outputs, std::int64_t inputs, Target target);
   void rows_steps();
   void attend_step();
   void score_step();
+  void measure_memory();
 
   Device& device_;
   const BenchShape& shape_;
@@ -131,7 +134,7 @@ Tensor Workbench::inputs(DType held, std::int64_t columns, std::span<const std::
 }
 
 template <class Body>
-void Workbench::step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body) {
+double Workbench::median_seconds(const Body& body) {
   body();
   device_.finish();
   std::vector<double> taken;
@@ -142,7 +145,19 @@ void Workbench::step(const char* name, std::int64_t calls, double flop, double b
     device_.finish();
   } while (seconds_now() < end || taken.size() < 3);
   std::nth_element(taken.begin(), taken.begin() + static_cast<std::ptrdiff_t>(taken.size() / 2), taken.end());
-  report_.rows.push_back({name, calls, taken[taken.size() / 2], flop, bytes, 0});
+  return taken[taken.size() / 2];
+}
+
+template <class Body>
+void Workbench::step(const char* name, std::int64_t calls, double flop, double bytes, const Body& body) {
+  report_.rows.push_back({.step = name, .calls = calls, .seconds = median_seconds(body), .flop = flop, .bytes = bytes});
+}
+
+void Workbench::measure_memory() {
+  const std::size_t mark = buffers_.size();
+  const Tensor x = values(DType::f32, 4096, 4096), sum = values(DType::f32, 4096, 4096);
+  report_.memory = 3 * bytes_of(x) / median_seconds([&] { device_.add(x, {}, sum); });
+  buffers_.resize(mark);
 }
 
 // Products that add to the residual stream are in eight pieces of their inputs, as in a job whose bits do not depend on
@@ -242,6 +257,7 @@ void Workbench::score_step() {
 
 BenchReport Workbench::run() {
   report_.peak = device_.measure_peak(products_, seconds_);
+  measure_memory();
   const std::int64_t q = shape_.query_heads * shape_.head_size, kv = shape_.kv_heads * shape_.head_size;
   rows_steps();
   product("matmul qkv", q + 2 * kv, shape_.width, Target::wide_rows);
@@ -251,7 +267,10 @@ BenchReport Workbench::run() {
   product("matmul down", shape_.width, shape_.inner, Target::residual);
   score_step();
   report_.peak = std::max(report_.peak, device_.measure_peak(products_, seconds_));
-  for (BenchRow& row : report_.rows) row.peak_share = row.flop / row.seconds / report_.peak;
+  for (BenchRow& row : report_.rows) {
+    row.peak_share = row.flop / row.seconds / report_.peak;
+    row.memory_share = row.bytes / row.seconds / report_.memory;
+  }
   return std::move(report_);
 }
 

@@ -10,17 +10,22 @@ class Bench(ProgramTest):
         out = self.succeed('bench', '--shape', 'tiny', '--dtype', 'bf16,f32', '--score', '--json', '--seconds', '0.2',
                            '--tokens-per-batch', 256, '--document', 64, '--threads', 1).stdout
         found = json.loads(out)
-        self.assertEqual(set(found), {'peak', 'steps', 'score'})
+        self.assertEqual(set(found), {'peak', 'memory', 'steps', 'score'})
         self.assertEqual(set(found['peak']), {'bf16', 'f32'})
         self.assertTrue(all(peak > 1e9 for peak in found['peak'].values()))
+        self.assertTrue(all(rate > 1e8 for rate in found['memory'].values()))
         self.assertEqual([row['dtype'] for row in found['score']], ['bf16', 'f32'])
         for row in found['score']:
             self.assertGreater(row['tokens_per_second'], 0)
             self.assertTrue(0 < row['products_fraction'] < 1, row)
             self.assertTrue(0 < row['peak_fraction'] < 1, row)
+            self.assertAlmostEqual(sum(row['time_shares'].values()), 1)
+            self.assertEqual(row['time_shares']['products'], row['products_fraction'])
+            self.assertGreater(row['time_shares']['attend'], 0)
         self.assertIn('score', {row['step'] for row in found['steps']})
         for row in found['steps']:
             self.assertTrue(row['seconds'] > 0 and 0 <= row['peak_fraction'] < 1.5, row)
+            self.assertGreater(row['memory_fraction'], 0)
 
     def test_text(self):
         out = self.succeed('bench', '--shape', 'tiny', '--seconds', '0.1', '--tokens-per-batch', 128).stdout

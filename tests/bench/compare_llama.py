@@ -45,13 +45,17 @@ SHAPES = {
     "small": Shape("small", "llama-small", {"bf16": 128, "f32": 64}, {"bf16": 32, "f32": 32}),
 }
 
+AS_IT_COMES = "llama-perplexity without options"
+
 # What the comparison is for: (shape, thresher's dtype, what it is divided by, at least).
 RATIOS = [
     ("1b", "bf16", ("llama.cpp", "llama-perplexity", "bf16"), 2),
+    ("1b", "bf16", ("llama.cpp", AS_IT_COMES, "bf16"), 2),
     ("1b", "bf16", ("llama.cpp", "all positions", "bf16"), None),
     ("1b", "bf16", ("ik_llama.cpp", "llama-perplexity", "bf16"), None),
     ("1b", "bf16", ("ik_llama.cpp", "all positions", "bf16"), 1.13),
     ("1b", "int8", ("llama.cpp", "llama-perplexity", "Q8_0"), 4.5),
+    ("1b", "int8", ("llama.cpp", AS_IT_COMES, "Q8_0"), 4.5),
     ("1b", "int8", ("llama.cpp", "all positions", "Q8_0"), None),
     ("1b", "int8", ("ik_llama.cpp", "all positions", "Q8_0"), 1.8),
     ("1b", "int8", ("ik_llama.cpp", "all positions", "bf16"), 1.8),
@@ -149,20 +153,20 @@ class Entry:
         self.check(result, model.reference)
 
     def peak_share(self, model, peaks):
-        scored = LENGTH / 2 if self.what == "llama-perplexity" else LENGTH - 1
+        scored = LENGTH / 2 if self.what.startswith("llama-perplexity") else LENGTH - 1
         return statistics.median(self.rates) * least_seconds(model.config, self.dtype, scored / LENGTH, peaks)
 
     def check(self, result, reference):
         """That these are the log-probabilities which thresher's f32 gives to the same tokens."""
         self.mean = result.mean
-        expected = reference[:, LENGTH // 2:] if self.what == "llama-perplexity" else reference
+        expected = reference[:, LENGTH // 2:] if self.what.startswith("llama-perplexity") else reference
         difference = abs(self.mean - float(expected.mean()))
         if result.logprobs is not None:
             difference = float(numpy.abs(result.logprobs[:CHECKED] - reference).mean())
         if not difference < TOO_FAR:
             raise SystemExit(f"{self.program}, {self.what}, {self.dtype}: log-probabilities differ by {difference:.3f} "
                              f"from thresher's in f32, {TOO_FAR} is the most: not the same work")
-        if result.logprobs is not None or self.what == "llama-perplexity":
+        if result.logprobs is not None or self.what.startswith("llama-perplexity"):
             self.difference = difference
 
     def json(self, share):
@@ -198,6 +202,8 @@ class Model:
             for dtype, documents in self.shape.peers.items():
                 found += [self.peer_entry(peer, what, dtype, documents)
                           for what in ("llama-perplexity", "all positions")]
+                if self.key == "1b" and peer.name == "llama.cpp":
+                    found.append(self.peer_entry(peer, AS_IT_COMES, dtype, documents))
         return found
 
     def own_entry(self, dtype, documents):
@@ -209,8 +215,8 @@ class Model:
         return entry
 
     def peer_entry(self, peer, what, dtype, documents):
-        path, settings = self.gguf(dtype), self.settings(peer, dtype)
-        measure = peer.perplexity if what == "llama-perplexity" else peer.score_all
+        path, settings = self.gguf(dtype), None if what == AS_IT_COMES else self.settings(peer, dtype)
+        measure = peer.score_all if what == "all positions" else peer.perplexity
         entry = Entry(self.key, peer.name, what, dtype, lambda: measure(path, self.corpus, documents, settings))
         entry.settings = settings
         return entry

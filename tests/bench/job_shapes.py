@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Speed, packing and memory of whole jobs whose documents have very different lengths, beside what was planned.
 
-usage: job_shapes.py THRESHER MODEL_DIR WORK_DIR [--shapes LIST] [--tokens N] [--window N] [--rounds N] [-- options of score]
+usage: job_shapes.py THRESHER MODEL_DIR WORK_DIR [--shapes LIST] [--tokens N] [--window N] [--rounds N] [-- MORE]
 
 Makes a token corpus of each shape with about --tokens tokens:
   uniform  256 tokens a document
@@ -9,10 +9,11 @@ Makes a token corpus of each shape with about --tokens tokens:
   web      lengths as web texts have them: lognormal, mean 600, at most 8,192
   long     ten documents, in windows of the model's positions
   window   one document of --window tokens in a single window, so that attention reaches all the way back
-and scores them in turn. Prints the medians of the rounds: tokens/s, what that is of uniform's, the share of the machine's peak,
-the share of the time in matrix products and in all of the computation, how full batches were but for the last one, and the peak memory next to
-what [tokens x vocabulary] would have needed; also what `thresher plan` foresaw. Models get the positions that their longest
-document needs. Token corpora, so that the model and the job are timed and not the tokenizer. Needs python3-h5py.
+and scores them in turn; MORE are options of score. Prints the medians of the rounds: tokens/s, what that is of the first
+shape's and how many times as fast `thresher plan` foresaw it, shares of the machine's peak, of the time in matrix products
+and in all computation, how full all batches but the last were, and peak memory beside what was planned and what
+[tokens x vocabulary] would need. Models get the positions that their longest document needs. Token corpora, so that the
+model and the job are timed and not the tokenizer. Needs python3-h5py.
 """
 import argparse
 import json
@@ -33,7 +34,8 @@ TOKENS_PER_BATCH = 1024
 def write_corpus(path, lengths, vocabulary, seed):
     random = numpy.random.default_rng(seed)
     offsets = numpy.concatenate([[0], numpy.cumsum(lengths)]).astype(numpy.uint64)
-    tokens = random.integers(16, vocabulary, int(offsets[-1]), dtype=numpy.uint16 if vocabulary <= 1 << 16 else numpy.uint32)
+    kind = numpy.uint16 if vocabulary <= 1 << 16 else numpy.uint32
+    tokens = random.integers(16, vocabulary, int(offsets[-1]), dtype=kind)
     with h5py.File(path, "w") as file:
         file["doc/offsets"] = offsets
         file["doc/tokens"] = tokens
@@ -101,7 +103,8 @@ class Shape:
     def plan(self):
         out = json.loads(run([self.thresher, "plan", *self.job(), "--json"]))
         layout = out["layouts"][0]
-        self.planned = layout["tokens_per_second"], max(shard["total"] for stage in layout["stages"] for shard in stage["shards"])
+        memory = max(shard["total"] for stage in layout["stages"] for shard in stage["shards"])
+        self.planned = layout["tokens_per_second"], memory
 
     def score(self):
         run([self.thresher, "score", *self.job(), "--output", self.output, "--fresh", *self.options])
@@ -120,8 +123,8 @@ class Shape:
         rate, memory = self.median("tokens_per_second"), max(one["peak_memory_bytes"] for one in self.runs)
         return (f"{self.name:<9}{len(self.lengths):>10}{int(self.lengths.sum()):>10}{rate:>10.0f}"
                 f"{rate / base:>9.2f}{self.planned[0] / rate:>9.2f}{self.median('peak_fraction'):>8.1%}"
-                f"{self.median('products_fraction'):>10.1%}{self.median('computing'):>11.1%}{min(1, self.median('fill')):>8.1%}"
-                f"{memory / 2**20:>10.0f}{self.planned[1] / memory:>9.2f}"
+                f"{self.median('products_fraction'):>10.1%}{self.median('computing'):>11.1%}"
+                f"{min(1, self.median('fill')):>8.1%}{memory / 2**20:>10.0f}{self.planned[1] / memory:>9.2f}"
                 f"{int(self.lengths.max()) * self.vocabulary * 4 / 2**20:>13.0f}")
 
 
@@ -143,8 +146,8 @@ def main():
     for _ in range(arguments.rounds):
         for shape in shapes:  # in turn, so that a drifting machine hits all alike
             shape.score()
-    print(f"{'corpus':<9}{'documents':>10}{'tokens':>10}{'tokens/s':>10}{'of 1st':>9}{'planned':>9}{'peak':>8}{'products':>10}"
-          f"{'computing':>11}{'filled':>8}{'peak MiB':>10}{'planned':>9}{'[T x V] MiB':>13}")
+    print(f"{'corpus':<9}{'documents':>10}{'tokens':>10}{'tokens/s':>10}{'of 1st':>9}{'planned':>9}{'peak':>8}"
+          f"{'products':>10}{'computing':>11}{'filled':>8}{'peak MiB':>10}{'planned':>9}{'[T x V] MiB':>13}")
     base = shapes[0].median("tokens_per_second")
     for shape in shapes:
         print(shape.row(base), flush=True)

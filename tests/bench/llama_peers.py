@@ -91,10 +91,13 @@ class Peer:
         return Run(documents * LENGTH, float(done.stdout), float(logprobs[:CHECKED].mean()), logprobs)
 
     def perplexity(self, gguf, corpus, documents, settings):
-        """llama-perplexity over the same documents, from its first chunk to its last number."""
+        """llama-perplexity over the same documents, first chunk to last number; without settings as it comes."""
         words = [self.find("llama-perplexity"), "-m", gguf, "-f", corpus.text, "-c", LENGTH, "--chunks", documents,
-                 "-b", settings.together * LENGTH, "-ub", settings.ubatch, "-t", self.threads, "-tb", self.threads,
-                 "-fa", "on" if settings.flash else "off", *(["-rtr"] if settings.repack else []), "-ctk", settings.cache, "-ctv", settings.cache]
+                 "-t", self.threads]
+        if settings:
+            words += ["-tb", self.threads, "-b", settings.together * LENGTH, "-ub", settings.ubatch,
+                      "-fa", "on" if settings.flash else "off", *(["-rtr"] if settings.repack else []),
+                      "-ctk", settings.cache, "-ctv", settings.cache]
         process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    cwd=self.work)  # where ik_llama.cpp leaves its log
         output, begin, end = "", None, None

@@ -25,15 +25,17 @@ struct BenchShape {
 
 struct BenchRow {
   std::string step;
-  std::int64_t calls = 0;  // of it in one batch
-  double seconds = 0;      // of one call, the median
-  double flop = 0;         // of one call
-  double bytes = 0;        // of one call: each operand once
-  double peak_share = 0;   // flop / seconds / peak; 0 for steps without products
+  std::int64_t calls = 0;   // of it in one batch
+  double seconds = 0;       // of one call, the median
+  double flop = 0;          // of one call
+  double bytes = 0;         // of one call: each operand once
+  double peak_share = 0;    // flop / seconds / peak; 0 for steps without products
+  double memory_share = 0;  // bytes / seconds / memory; over 1 where operands stay in caches
 };
 
 struct BenchReport {
-  double peak = 0;  // FLOP/s of products of this dtype with the device's threads, measured around the steps
+  double peak = 0;    // FLOP/s of products of this dtype with the device's threads, measured around the steps
+  double memory = 0;  // bytes/s of `add` on operands that no cache holds: two read, one written
   std::vector<BenchRow> rows;
 
   double seconds() const;          // of one batch: all steps, all calls

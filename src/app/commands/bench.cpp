@@ -98,7 +98,7 @@ BenchOptions read_options(Arguments& arguments) {
 
 // What was measured, as JSON members and as lines for people.
 struct Findings {
-  std::string peaks, steps, scores;
+  std::string peaks, memories, steps, scores;
   std::string text;
 };
 
@@ -127,16 +127,22 @@ void measure_steps(const BenchSettings& settings, Findings& findings) {
   const device::BenchReport report =
       device::bench_steps(*device, steps_of(settings), settings.dtype, settings.seconds_per_step);
   findings.peaks += fmt::format("{}\"{}\": {}", comma(findings.peaks), name, report.peak);
-  findings.text += fmt::format("{}, {} threads, {}: peak {:.1f} GFLOP/s\n  {:<22}{:>7}{:>12}{:>8}{:>10}{:>8}\n", name,
-                               settings.threads, device->isa(), report.peak / 1e9, "step", "calls", "ms a call",
-                               "share", "GFLOP/s", "peak");
+  findings.memories += fmt::format("{}\"{}\": {}", comma(findings.memories), name, report.memory);
+  findings.text += fmt::format("{}, {} threads, {}: peak {:.1f} GFLOP/s, memory {:.1f} GB/s\n", name, settings.threads,
+                               device->isa(), report.peak / 1e9, report.memory / 1e9);
+  findings.text += fmt::format("  {:<22}{:>7}{:>12}{:>8}{:>10}{:>8}{:>9}{:>8}\n", "step", "calls", "ms a call", "share",
+                               "GFLOP/s", "peak", "GB/s", "memory");
   for (const device::BenchRow& row : report.rows) {
     const double share = row.seconds * static_cast<double>(row.calls) / report.seconds();
-    findings.text += fmt::format("  {:<22}{:>7}{:>12.4f}{:>7.1f}%{:>10.1f}{:>7.1f}%\n", row.step, row.calls,
-                                 1e3 * row.seconds, 100 * share, row.flop / row.seconds / 1e9, 100 * row.peak_share);
+    findings.text += fmt::format("  {:<22}{:>7}{:>12.4f}{:>7.1f}%{:>10}{:>8}{:>9.1f}{:>7.1f}%\n", row.step, row.calls,
+                                 1e3 * row.seconds, 100 * share,
+                                 row.flop > 0 ? fmt::format("{:.1f}", row.flop / row.seconds / 1e9) : "",
+                                 row.flop > 0 ? fmt::format("{:.1f}%", 100 * row.peak_share) : "",
+                                 row.bytes / row.seconds / 1e9, 100 * row.memory_share);
     findings.steps += fmt::format(
-        R"({}{{"dtype": "{}", "step": "{}", "calls": {}, "seconds": {}, "flop": {}, "bytes": {}, "peak_fraction": {}}})",
-        comma(findings.steps), name, row.step, row.calls, row.seconds, row.flop, row.bytes, row.peak_share);
+        R"({}{{"dtype": "{}", "step": "{}", "calls": {}, "seconds": {}, "flop": {}, "bytes": {}, "peak_fraction": {}, "memory_fraction": {}}})",
+        comma(findings.steps), name, row.step, row.calls, row.seconds, row.flop, row.bytes, row.peak_share,
+        row.memory_share);
   }
   findings.text += fmt::format("  all steps: {:.1f} tokens/s, {:.1f}% of peak\n",
                                static_cast<double>(settings.tokens_per_batch) / report.seconds(),
@@ -148,6 +154,12 @@ void measure_scoring(const BenchSettings& settings, Findings& findings) {
   const ScoreSpeed speed = measure_score(settings);
   findings.text += fmt::format("  scoring: {:.1f} tokens/s, {:.1f}% of peak, products {:.1f}% of the time\n",
                                speed.tokens_per_second, 100 * speed.peak_fraction, 100 * speed.products_fraction);
+  std::string shares, rest;
+  for (const TimeShare& one : speed.time) {
+    shares += fmt::format("{}\"{}\": {}", comma(shares), one.what, one.share);
+    if (one.what != "products") rest += fmt::format("{}{} {:.1f}%", comma(rest), one.what, 100 * one.share);
+  }
+  findings.text += fmt::format("  the rest of the time: {}\n", rest);
   if (speed.use) findings.text += fmt::format("  GPU idle: {:.1f}% of the time\n", 100 * speed.use->idle_share());
   std::string gpu = speed.use ? fmt::format(R"(, "device_idle_share": {})", speed.use->idle_share()) : "";
   if (speed.joules_per_token) gpu += fmt::format(R"(, "joules_per_token": {})", *speed.joules_per_token);
@@ -155,9 +167,9 @@ void measure_scoring(const BenchSettings& settings, Findings& findings) {
   if (speed.allocated_peak > 0) gpu += fmt::format(R"(, "allocated_peak_bytes": {})", speed.allocated_peak);
   if (speed.joules_per_token) findings.text += fmt::format("  {:.2f} mJ a token\n", 1e3 * *speed.joules_per_token);
   findings.scores += fmt::format(
-      R"({}{{"dtype": "{}", "tokens_per_second": {}, "products_fraction": {}, "peak_fraction": {}, "flops_per_second": {}, "peak": {}{}}})",
+      R"({}{{"dtype": "{}", "tokens_per_second": {}, "products_fraction": {}, "peak_fraction": {}, "flops_per_second": {}, "peak": {}, "time_shares": {{{}}}{}}})",
       comma(findings.scores), name, speed.tokens_per_second, speed.products_fraction, speed.peak_fraction,
-      speed.flops_per_second, speed.peak, gpu);
+      speed.flops_per_second, speed.peak, shares, gpu);
 }
 
 base::Exit run(Arguments& arguments, schedule::World) {
@@ -173,10 +185,11 @@ base::Exit run(Arguments& arguments, schedule::World) {
     measure_steps(settings, findings);
     if (options.score) measure_scoring(settings, findings);
   }
-  const std::string out = options.json ? fmt::format(R"({{"peak": {{{}}}, "steps": [{}], "score": [{}]}})"
-                                                     "\n",
-                                                     findings.peaks, findings.steps, findings.scores)
-                                       : findings.text;
+  const std::string out = options.json
+                              ? fmt::format(R"({{"peak": {{{}}}, "memory": {{{}}}, "steps": [{}], "score": [{}]}})"
+                                            "\n",
+                                            findings.peaks, findings.memories, findings.steps, findings.scores)
+                              : findings.text;
   std::fwrite(out.data(), 1, out.size(), stdout);
   return base::Exit::ok;
 }
@@ -190,8 +203,8 @@ Command bench_command() {
   command.usage = "bench [--shape NAME|FILE] [--dtype LIST] [--score] [--json]";
   command.text =
       "Measures the machine's peak and every step of a transformer of the given shape;\n"
-      "with --score also scoring from end to end, on random weights. --make-model\n"
-      "writes such a model instead.";
+      "with --score also scoring from end to end, on random weights, and where the time\n"
+      "goes then. --make-model writes such a model instead.";
   command.example = "thresher bench --shape llama-small --dtype bf16,f32 --score";
   command.groups = {
       {"What to measure",

@@ -1,6 +1,7 @@
 #include "app/commands/bench_score.h"
 
 #include <algorithm>
+#include <functional>
 #include <random>
 
 #include "app/commands/temporary_directory.h"
@@ -44,6 +45,26 @@ double flops_of(const model::ModelConfig& config, const model::PackedBatch& batc
   }
   return config.block_flops() * static_cast<double>(batch.ids.size()) +
          config.head_flops() * static_cast<double>(batch.targets.size()) + config.attention_flops() * pairs;
+}
+
+// Products first, then the others, the longest first.
+std::vector<TimeShare> time_shares(const device::TracingDevice& tracing, double head_products, double seconds) {
+  double products = head_products, between = 1;
+  std::vector<TimeShare> others;
+  for (const device::StepCost& cost : tracing.steps()) {
+    between -= cost.seconds / seconds;
+    if (cost.step == "matmul") {
+      products += cost.seconds;
+    } else if (cost.step == "score") {
+      others.push_back({"head beside its products", (cost.seconds - head_products) / seconds});
+    } else {
+      others.push_back({cost.step, cost.seconds / seconds});
+    }
+  }
+  others.push_back({"between steps", between});
+  std::ranges::stable_sort(others, std::greater<>(), &TimeShare::share);
+  others.insert(others.begin(), {"products", products / seconds});
+  return others;
 }
 
 }  // namespace
@@ -96,13 +117,10 @@ ScoreSpeed measure_score(const BenchSettings& settings) {
   if (settings.gpu) speed.allocated_peak = device::allocated_peak_of(*device);
   speed.peak = std::max(speed.peak, device->measure_peak(settings.dtype, peak_seconds));
 
-  double products = tracing.score_time().products - head_before;
-  for (const device::StepCost& cost : tracing.steps()) {
-    if (cost.step == "matmul") products += cost.seconds;
-  }
+  speed.time = time_shares(tracing, tracing.score_time().products - head_before, seconds);
   speed.tokens_per_second = static_cast<double>(rows * batches) / seconds;
   speed.flops_per_second = flops_of(config, batch) * static_cast<double>(batches) / seconds;
-  speed.products_fraction = products / seconds;
+  speed.products_fraction = speed.time.front().share;
   speed.peak_fraction = speed.flops_per_second / speed.peak;
   return speed;
 }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "thresher/device/device.h"
 #include "thresher/model/make_model.h"
@@ -25,12 +27,19 @@ struct BenchSettings {
 // Throws base::Error.
 std::unique_ptr<device::Device> make_device(const BenchSettings& settings);
 
+struct TimeShare {
+  std::string what;
+  double share = 0;
+};
+
 struct ScoreSpeed {
   double tokens_per_second = 0;
   double flops_per_second = 0;
   double products_fraction = 0;  // of the time, spent in matrix products
   double peak = 0;               // FLOP/s, measured in the same run
   double peak_fraction = 0;
+  // "products" (the head's included), every other step, "head beside its products", "between steps": 1 in all.
+  std::vector<TimeShare> time;
   std::optional<device::DeviceUse> use;
   std::optional<double> joules_per_token, utilisation;  // of the GPU, where it tells
   std::int64_t allocated_peak = 0;                      // bytes on the GPU

@@ -97,7 +97,7 @@ class CutProducts::Task {
         held_(owner.products_.held(weight.dtype())) {}
 
   // Bytes of scratch space: rows of x that cannot be taken where they lie, and partial sums.
-  std::int64_t staged_bytes() const { return (division_.block * x_.columns * tensor::size_of(held_) + 63) / 64 * 64; }
+  std::int64_t staged_bytes() const { return aligned(division_.block * x_.columns * tensor::size_of(held_)); }
   std::int64_t bytes() const { return staged_bytes() + live_sums * division_.block * long_columns * 4; }
 
   void run(std::int64_t task, int thread, char* scratch) {

@@ -50,10 +50,6 @@ struct Draft {
   }
 };
 
-std::int64_t aligned(std::int64_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
-
 }  // namespace
 
 Int8Weight::Int8Weight(const Tensor& matrix, std::span<const std::int64_t> cuts, Crew& crew)

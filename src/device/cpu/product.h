@@ -19,6 +19,11 @@ inline Rows rows_of(const Tensor& x) {
   return {x.data, x.stride, x.columns, x.dtype == DType::bf16};
 }
 
+// Bytes up to the next cache line.
+inline std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
 // W^T as oneDNN's products read it: [inputs, outputs], blocked, neither of them 0. A tile of columns is the same layout
 // at an offset.
 class PackedWeight : public Weight {

@@ -1,14 +1,6 @@
 #include "device/cpu/whole_product.h"
 
 namespace thresher::device::cpu {
-namespace {
-
-std::int64_t aligned(std::int64_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
-
-}  // namespace
-
 // What all tasks of a product have in common.
 class WholeProducts::Task {
  public:
