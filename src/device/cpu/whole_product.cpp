@@ -1,6 +1,7 @@
 #include "device/cpu/whole_product.h"
 
 namespace thresher::device::cpu {
+
 // What all tasks of a product have in common.
 class WholeProducts::Task {
  public:
