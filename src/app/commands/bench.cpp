@@ -203,8 +203,8 @@ Command bench_command() {
   command.usage = "bench [--shape NAME|FILE] [--dtype LIST] [--score] [--json]";
   command.text =
       "Measures the machine's peak and every step of a transformer of the given shape;\n"
-      "with --score also scoring from end to end, on random weights, and where the time\n"
-      "goes then. --make-model writes such a model instead.";
+      "with --score also scoring from end to end, on random weights, and where its\n"
+      "time goes. --make-model writes such a model instead.";
   command.example = "thresher bench --shape llama-small --dtype bf16,f32 --score";
   command.groups = {
       {"What to measure",

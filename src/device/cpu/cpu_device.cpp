@@ -155,22 +155,29 @@ void CpuDevice::rope(const Tensor& x, const RopeOptions& options) {
                 [&](std::int64_t first, std::int64_t last) { kernels_.rope(args, first, last); });
 }
 
-// The heads of a task read one kv head and fit its scratch space together.
-void CpuDevice::find_lanes(const AttendOptions& options) {
+// The heads of a task read one kv head and fit its scratch space together, with some rows.
+std::int64_t CpuDevice::find_lanes(const AttendOptions& options, std::int64_t rows) {
+  constexpr std::int64_t least_rows = 128;
   const std::int64_t group =
       options.group > 0 ? options.group : options.query_heads / std::max<std::int64_t>(1, options.kv_heads);
-  const std::int64_t together = attend_columns / ((options.head_size + 15) / 16 * 16);
+  const std::int64_t fitting = attend_sums / ((options.head_size + 15) / 16 * 16), together = fitting / least_rows;
+  std::int64_t most = 1;
   lanes_.clear();
   for (std::int64_t head = 0; head < options.query_heads;) {
     const std::int64_t kv_head = (head + options.skipped) / group, behind = (kv_head + 1) * group - options.skipped;
     const std::int64_t heads = std::min({together, behind - head, options.query_heads - head});
     expect(kv_head < options.kv_heads, "attend's query heads outnumber the groups of its kv heads");
     lanes_.push_back({.head = head, .heads = heads, .kv_head = kv_head});
+    most = std::max(most, heads);
     head += heads;
   }
+  std::int64_t height = fitting / most;
+  const auto tasks = [&] { return (rows + height - 1) / height * static_cast<std::int64_t>(lanes_.size()); };
+  while (height > least_rows && tasks() < 4 * threads()) height = std::max(least_rows, height / 2);
+  return height;
 }
 
-std::int64_t CpuDevice::find_tasks(const Sequences& sequences, std::int64_t rows) {
+std::int64_t CpuDevice::find_tasks(const Sequences& sequences, std::int64_t rows, std::int64_t height) {
   const auto* starts = sequences.starts.as<const std::int32_t>();
   tasks_.clear();
   key_runs_.clear();
@@ -190,10 +197,10 @@ std::int64_t CpuDevice::find_tasks(const Sequences& sequences, std::int64_t rows
     const std::int64_t length = inherited + own;
     if (inherited > 0) key_runs_.push_back({.begin = inherited, .end = length, .first = starts[s]});
     // The last rows of a sequence see the most keys: begun first, they are not waited for.
-    for (std::int64_t at = (own - 1) / attend_rows * attend_rows; at >= 0 && own > 0; at -= attend_rows)
+    for (std::int64_t at = (own - 1) / height * height; at >= 0 && own > 0; at -= height)
       tasks_.push_back({.first = starts[s] - inherited,
                         .query = inherited + at,
-                        .queries = std::min(attend_rows, own - at),
+                        .queries = std::min(height, own - at),
                         .head = 0,
                         .heads = 0,
                         .kv_head = 0,
@@ -216,7 +223,7 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
          "attend's heads");
   expect(q.dtype == k.dtype && q.dtype == v.dtype && (q.dtype == DType::f32 || q.dtype == out.dtype), "attend's types");
   claim_threads();
-  find_lanes(options);
+  const std::int64_t height = find_lanes(options, q.rows);
   const AttendArgs args{.q = rows_of(q),
                         .k = rows_of(k),
                         .v = rows_of(v),
@@ -224,7 +231,7 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
                         .head_size = size,
                         .window = options.window,
                         .scale = options.scale};
-  const std::int64_t work = find_tasks(sequences, q.rows);
+  const std::int64_t work = find_tasks(sequences, q.rows, height);
   const auto lanes = static_cast<std::int64_t>(lanes_.size()), blocks = static_cast<std::int64_t>(tasks_.size());
   if (blocks * lanes == 0) return;
   const double ns = static_cast<double>(work * options.query_heads * size) / 75 / static_cast<double>(blocks * lanes);

@@ -59,9 +59,11 @@ class CpuDevice : public Device {
   struct Lane {
     std::int64_t head, heads, kv_head;
   };
-  void find_lanes(const AttendOptions& options);
+  // Fills `lanes_` and returns the rows of a task: the more, the less often keys and values are packed, but every
+  // thread gets several.
+  std::int64_t find_lanes(const AttendOptions& options, std::int64_t rows);
   // Fills `tasks_` without heads and returns the pairs of a query and a key.
-  std::int64_t find_tasks(const Sequences& sequences, std::int64_t rows);
+  std::int64_t find_tasks(const Sequences& sequences, std::int64_t rows, std::int64_t height);
   Tensor dense_hidden(const Tensor& hidden, const PackedWeight& head);
 
   Crew crew_;

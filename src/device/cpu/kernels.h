@@ -64,9 +64,9 @@ struct KeyRun {
 struct AttendTask {
   std::int64_t first;  // row r of the sequence is row first + r of the batch, but for those that other sequences hold
   std::int64_t query;
-  std::int64_t queries;  // at most attend_rows
+  std::int64_t queries;
   std::int64_t head;
-  std::int64_t heads;  // heads * padded head size at most attend_columns
+  std::int64_t heads;  // queries * heads * padded head size at most attend_sums
   std::int64_t kv_head;
   const KeyRun* runs;  // of the whole sequence, or nullptr: it lies in one place
 };
@@ -78,22 +78,22 @@ struct AttendArgs {
   float scale;
 };
 
-constexpr std::int64_t attend_rows = 128;       // query rows of a task, per head
 constexpr std::int64_t attend_keys = 64;        // keys of a block; blocks are counted from the sequence's start
 constexpr std::int64_t attend_head_size = 256;  // the largest
-constexpr std::int64_t attend_columns = 512;
+constexpr std::int64_t attend_sums = 1 << 16;   // of a task's rows and heads
+constexpr std::int64_t score_rows = 64;
 
 // One thread's scratch space, 64-byte aligned.
 struct Scratch {
-  float sums[attend_rows * attend_columns];             // unnormalised outputs
-  std::uint32_t queries[attend_rows * attend_columns];  // as the products read them
+  float sums[attend_sums];             // unnormalised outputs
+  std::uint32_t queries[attend_sums];  // as the products read them
   std::uint32_t keys[attend_head_size * attend_keys];
   std::uint32_t values[attend_keys * attend_head_size];
   float gathered[attend_keys * attend_head_size];  // keys or values of a block that lie apart
-  float scores[64 * attend_keys];
-  std::uint32_t weights[64 * attend_keys];
-  float highest[attend_rows * attend_columns / 16];
-  float totals[attend_rows * attend_columns / 16];
+  float scores[score_rows * attend_keys];
+  std::uint32_t weights[score_rows * attend_keys];
+  float highest[attend_sums / 16];
+  float totals[attend_sums / 16];
 };
 
 // What a vocabulary tile adds to a row's score, in powers of two: t = logit * log2_e - reference.

@@ -206,17 +206,17 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype, 
 }
 
 // A large weight is read in tiles, each by all threads at a time, so that it comes from memory once and not for every
-// block. Tasks are small enough that every thread gets several, so that the last one is not waited for.
+// block. Blocks are as large as leaves every thread several tasks, so that the last one is not waited for: the more
+// rows, the less often a core reads a weight.
 Division Products::divide(std::int64_t rows, const Weight& weight) const {
-  constexpr std::int64_t large = 4 << 20;
+  constexpr std::int64_t large = 4 << 20, fewest_rows = 16;
   Division division{
       .rows = rows, .columns = weight.outputs(), .block = 256, .tile = weight.outputs(), .blocks = 0, .tiles = 0};
   if (weight.bytes() > large) division.tile = std::min(division.tile, vocabulary_tile);
   division.tiles = (weight.outputs() + division.tile - 1) / division.tile;
-  do {
-    division.block /= 2;
-    division.blocks = (rows + division.block - 1) / division.block;
-  } while (division.block > 16 && division.tasks() < 4 * crew_.threads());
+  const auto blocks = [&] { return (rows + division.block - 1) / division.block; };
+  while (division.block > fewest_rows && blocks() * division.tiles < 4 * crew_.threads()) division.block /= 2;
+  division.blocks = blocks();
   division.block = std::min(division.block, rows);
   return division;
 }

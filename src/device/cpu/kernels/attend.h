@@ -59,7 +59,7 @@ struct Attend {
   void start() {
     for (std::int64_t h = 0; h < task.heads; ++h)
       for (std::int64_t i = 0; i < task.queries; ++i) {
-        const std::int64_t slot = h * attend_rows + i;
+        const std::int64_t slot = h * task.queries + i;
         const T* q = row_of<const T>(args.q, task.first + task.query + i) + (task.head + h) * args.head_size;
         Word::copy(q, scratch.queries + slot * depth, args.head_size);
         for (std::int64_t c = 0; c < width; c += lanes) Simd::store(scratch.sums + slot * width + c, Simd::zero());
@@ -71,7 +71,7 @@ struct Attend {
   // Adds keys [block, block + keys) to queries [first, first + MR) of one head, which see some of them.
   template <int MR>
   void add(std::int64_t h, std::int64_t first, std::int64_t block, std::int64_t keys) {
-    const std::int64_t slot = h * attend_rows + first, position = task.query + first;
+    const std::int64_t slot = h * task.queries + first, position = task.query + first;
     const std::int64_t seen = position + MR - block < keys ? position + MR - block : keys;  // by the last of them
     const int vectors = static_cast<int>((seen + lanes - 1) / lanes);
     const bool whole = low_of(position + MR - 1) <= block && position + 1 - block >= vectors * lanes;
@@ -106,7 +106,7 @@ struct Attend {
   void write() {
     for (std::int64_t h = 0; h < task.heads; ++h)
       for (std::int64_t i = 0; i < task.queries; ++i) {
-        const std::int64_t slot = h * attend_rows + i;
+        const std::int64_t slot = h * task.queries + i;
         Out* out = row_of<Out>(args.out, task.first + task.query + i) + (task.head + h) * args.head_size;
         const Vec factor = Simd::all(1.0f / scratch.totals[slot]);
         map_row(scratch.sums + slot * width, out, args.head_size,

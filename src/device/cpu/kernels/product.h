@@ -96,12 +96,12 @@ struct WordF32 {
 // oneDNN's products depend on the number of rows.
 void multiply(const Rows& x, const float* w, std::int64_t w_stride, const Rows& out, std::int64_t rows,
               Scratch& scratch) {
-  constexpr std::int64_t wide = attend_keys, deep = attend_head_size;
+  constexpr std::int64_t tall = score_rows, wide = attend_keys, deep = attend_head_size;
   float* panel = reinterpret_cast<float*>(scratch.keys);
   for (std::int64_t c = 0; c < out.columns; c += wide) {
     const std::int64_t width = out.columns - c < wide ? out.columns - c : wide;
-    for (std::int64_t first = 0; first < rows; first += attend_rows) {
-      const std::int64_t count = rows - first < attend_rows ? rows - first : attend_rows;
+    for (std::int64_t first = 0; first < rows; first += tall) {
+      const std::int64_t count = rows - first < tall ? rows - first : tall;
       for (std::int64_t k = 0; k < x.columns; k += deep) {
         const std::int64_t depth = x.columns - k < deep ? x.columns - k : deep;
         for (std::int64_t d = 0; d < depth; ++d)
