@@ -39,6 +39,7 @@ void check_bring(Device& device);
 // sequence's rows in a batch on `one`, and on either device alone or on `other` among others.
 void check_same_bits(Device& one, Device& other);
 void check_same_products(Device& one, Device& other);
+void check_same_attend(Device& one, Device& other);
 std::vector<std::string> changed_bits(Device& one, Device& other, DType dtype);
 
 }  // namespace thresher::device::contract

@@ -35,9 +35,10 @@ BOOST_AUTO_TEST_CASE(gate) {
 BOOST_AUTO_TEST_CASE(matmul) {
   contract::check_matmul(*two);
 }
-BOOST_AUTO_TEST_CASE(matmul_bits_depend_on_no_threads) {
+BOOST_AUTO_TEST_CASE(bits_depend_on_no_threads) {
   const auto many = make_cpu_device({.threads = 33});
   contract::check_same_products(*one, *many);
+  contract::check_same_attend(*one, *many);
 }
 BOOST_AUTO_TEST_CASE(int8) {
   contract::check_int8(*one);
