@@ -53,7 +53,7 @@ class Speed {
     const double efficiency =
         machine.shard_efficiency[static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(layout.shards)))];
     products_ = share_ * efficiency * rates_.layers.at(width);
-    head_ = share_ * rates_.head.at(width);
+    head_ = share_ * (demand.int8_head ? rates_.layers : rates_.head).at(width);
     attention_ = share_ * rates_.attention.at(length) * (demand.config.head_size <= 64 ? machine.narrow_heads : 1);
     elementwise_ = share_ * machine.elementwise;
     group_ = placement.groups_span ? machine.between : machine.inside;

@@ -88,6 +88,7 @@ std::string plan_json(const PlanReport& report) {
   const Load& load = report.demand.load;
   Json json{{"model", report.model},
             {"dtype", tensor::name_of(report.demand.dtype)},
+            {"int8_head", report.demand.int8_head},
             {"machine", report.machine.name},
             {"ranks", report.ranks},
             {"corpus",

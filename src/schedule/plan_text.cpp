@@ -27,9 +27,9 @@ std::string head_text(const PlanReport& report) {
   const Load& load = report.demand.load;
   const Machine& machine = report.machine;
   const Cost& cost = report.candidates.front().cost;
-  std::string text =
-      fmt::format("model    {}: {:.3g} billion parameters, {}\n", report.model,
-                  static_cast<double>(report.demand.config.parameters()) / 1e9, tensor::name_of(report.demand.dtype));
+  std::string text = fmt::format("model    {}: {:.3g} billion parameters, {}{}\n", report.model,
+                                 static_cast<double>(report.demand.config.parameters()) / 1e9,
+                                 tensor::name_of(report.demand.dtype), report.demand.int8_head ? ", its head too" : "");
   text += fmt::format(
       "corpus   {}: {} documents, {} tokens fed, {} scored,\n         mean context {:.0f}, longest "
       "window {:.0f} tokens\n",

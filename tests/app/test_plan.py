@@ -56,6 +56,19 @@ class Plan(ProgramTest):
         twice = self.plan(*self.model('70b'), *TEXTS, *H100, '--nodes', 4)
         self.assertAlmostEqual(twice['layouts'][0]['tokens_per_second'] / best['tokens_per_second'], 2, delta=0.1)
 
+    def test_int8(self):
+        words = (*self.model('1b'), *TEXTS, '--machine', CONFIGS / 'workstation.json', '--dtype')
+        bf16, int8, head = (self.plan(*words, *dtype)['layouts'][0]
+                            for dtype in (('bf16',), ('int8',), ('int8', '--int8-head')))
+        times = [one['stages'][0]['seconds'] for one in (bf16, int8, head)]
+        self.assertLess(times[1]['products'], 0.6 * times[0]['products'])
+        self.assertEqual(times[1]['head'], times[0]['head'])
+        self.assertLess(times[2]['head'], 0.6 * times[1]['head'])
+        self.assertEqual(times[2]['products'], times[1]['products'])
+        self.assertIn(' --int8-head', self.succeed('plan', *words, 'int8', '--int8-head', '--sbatch').stdout)
+        self.assertIn('int8, its head too', self.succeed('plan', *words, 'int8', '--int8-head').stdout)
+        self.refuse(64, 'is for --dtype int8', 'plan', *words, 'bf16', '--int8-head')
+
     def test_text(self):
         h100 = self.without_streaming()
         out = self.succeed('plan', *self.model('405b'), *TEXTS, *h100, '--ranks', 64, '--simulate').stdout

@@ -6,7 +6,7 @@
 //
 //   attention half  T (2 P_a / (t G e(t)) + 4 Hq hd (S/2) / (t A(S)) + bytes_a (0.7/t + 0.3) / E) + AR
 //   MLP half        T (2 P_m / (t G e(t)) + bytes_m (0.7/t + 0.3) / E) + AR
-//   head            T 2 d V / (t H)           on the last stage, for the tokens that are scored
+//   head            T 2 d V / (t H)           on the last stage, for the tokens that are scored; G with an int8 head
 //   AR              a + 2 (t-1)/t b T d / B   on GPUs, b bytes a number: a ring (Thakur, Rabenseifner, Gropp 2005)
 //                   log2(t) (a + b T d / B)   on CPUs: exchanges up one fixed tree
 //   stage           the sum of its halves, and its boundary a + b T d / B, which GPUs hide behind their work
@@ -64,6 +64,7 @@ Load load_of(std::span<const LengthClass> lengths, const engine::WindowRule& rul
 struct Demand {
   model::ModelConfig config;
   tensor::DType dtype = tensor::DType::bf16;
+  bool int8_head = false;  // with int8
   model::Streaming streaming = model::Streaming::automatic;
   Load load;
   store::Columns columns;

@@ -50,6 +50,9 @@ PlanOptions read_options(Arguments& arguments) {
   constexpr std::string_view dtypes[] = {"bf16", "f32", "int8"};
   constexpr tensor::DType named[] = {tensor::DType::bf16, tensor::DType::f32, tensor::DType::i8};
   if (const auto dtype = arguments.choice("dtype", dtypes)) options.dtype = named[*dtype];
+  options.demand.int8_head = arguments.flag("int8-head");
+  if (options.demand.int8_head && options.dtype != tensor::DType::i8)
+    arguments.reject("--int8-head is for --dtype int8");
   options.demand.tokens_per_batch = arguments.whole("tokens-per-batch", 1, most_tokens).value_or(0);
   options.window = arguments.whole("window", 2, most_tokens).value_or(0);
   options.stride = arguments.whole("stride", 1, most_tokens).value_or(0);
@@ -158,6 +161,7 @@ std::string score_command_line(const PlanOptions& options, const schedule::Machi
       "\\\n  --layout {} --dtype {} --device {}",
       quoted(options.model.string()), options.corpus.empty() ? "\"${CORPUS:?}\"" : quoted(options.corpus),
       cost.layout.text(), tensor::name_of(options.demand.dtype), machine.device);
+  if (options.demand.int8_head) line += " --int8-head";
   if (options.demand.tokens_per_batch > 0)
     line += fmt::format(" --tokens-per-batch {}", options.demand.tokens_per_batch);
   const auto add = [&](const char* name, std::int64_t value) {
@@ -224,6 +228,7 @@ Command plan_command() {
                       {"mean-tokens", Arity::one, "N", "their mean length", ""},
                       {"longest-tokens", Arity::one, "N", "and the longest; in between as web texts are", "all alike"},
                       {"dtype", Arity::one, "NAME", "bf16, f32 or int8", "bf16, or f32 where the weights are"},
+                      {"int8-head", Arity::flag, "", "as for score", ""},
                       {"tokens-per-batch", Arity::one, "N", "tokens of a batch", "the machine's, or 1024"},
                       {"window", Arity::one, "N", "as for score", "the model's positions"},
                       {"stride", Arity::one, "N", "as for score", "half a window"},
