@@ -41,7 +41,7 @@ class Shape:
 
 
 SHAPES = {
-    "1b": Shape("1b", "llama-1b", {"bf16": 8, "int8": 8, "int8 --int8-head": 8, "f32": 4}, {"bf16": 4, "Q8_0": 4}),
+    "1b": Shape("1b", "llama-1b", {"bf16": 24, "int8": 32, "int8 --int8-head": 32, "f32": 12}, {"bf16": 4, "Q8_0": 4}),
     "small": Shape("small", "llama-small", {"bf16": 128, "f32": 64}, {"bf16": 32, "f32": 32}),
 }
 
