@@ -20,13 +20,14 @@ template <int count, int at = 0, class Body>
   }
 }
 
-// sums += the products of `depth` whole words; in registers on the way.
-template <class Dot, int MR>
-inline void int8_words(const std::uint8_t* x, std::int64_t stride, const std::uint32_t* w, std::int64_t depth,
-                       Simd::Ints* sums) {
+// The products of `depth` whole words, added to sums or, without `add`, to nothing. Never inlined: among other code the
+// compiler does not keep the sums in registers.
+template <class Dot, int MR, bool add>
+[[gnu::noinline]] void int8_words(const std::uint8_t* x, std::int64_t stride, const std::uint32_t* w,
+                                  std::int64_t depth, Simd::Ints* sums) {
   constexpr int NV = int8_vectors;
   Simd::Ints sum[MR * NV];
-  unrolled<MR * NV>([&]<int i>() __attribute__((always_inline)) { sum[i] = sums[i]; });
+  unrolled<MR * NV>([&]<int i>() __attribute__((always_inline)) { sum[i] = add ? sums[i] : Simd::no_ints(); });
   for (std::int64_t d = 0; d < depth; ++d, x += 4, w += slab_columns) {
     Simd::Ints right[NV];
     unrolled<NV>([&]<int v>() __attribute__((always_inline)) { right[v] = Simd::load_ints(w + v * lanes); });
@@ -41,46 +42,53 @@ inline void int8_words(const std::uint8_t* x, std::int64_t stride, const std::ui
   unrolled<MR * NV>([&]<int i>() __attribute__((always_inline)) { sums[i] = sum[i]; });
 }
 
-// A block's sums of one piece, as real numbers.
+// value += the outliers' products with the weight's bytes, w being the piece's first word in these columns.
+[[gnu::always_inline]] inline void add_outliers(const QuantisedPiece& piece, std::int64_t first, const std::uint32_t* w,
+                                                Vec (&value)[int8_vectors]) {
+  for (int i = 0; i < piece.outliers; ++i) {
+    const std::int64_t k = piece.outlier[i].column - first;
+    const std::uint32_t* words = w + k / 4 * slab_columns;
+    const Vec number = Simd::all(piece.outlier[i].value);
+    unrolled<int8_vectors>([&]<int v>() __attribute__((always_inline)) {
+      const auto byte = Simd::byte_of(Simd::load_ints(words + v * lanes), static_cast<int>(k % 4));
+      value[v] = Simd::fma(number, Simd::to_float(byte), value[v]);
+    });
+  }
+}
+
+// A block's sums of one piece, as real numbers; with `add` they are added to what is there.
 template <class Dot, int MR>
-inline void int8_piece(const Int8Args& args, std::int64_t index, std::int64_t row, std::int64_t column,
+inline void int8_piece(const Int8Args& args, std::int64_t index, std::int64_t row, std::int64_t column, bool add,
                        float (*to)[int8_columns]) {
   constexpr int NV = int8_vectors;
   const Int8Piece& piece = args.pieces[index];
   const std::int64_t depth = (piece.inputs + 3) / 4, whole = piece.inputs / 4;
   const std::uint32_t* w = piece.slabs + column / slab_columns * depth * slab_columns + column % slab_columns;
   const std::uint8_t* x = args.x.numbers + row * args.x.stride + piece.first;
-  Simd::Ints sum[MR * NV];
-  for (auto& one : sum) one = Simd::no_ints();
-  int8_words<Dot, MR>(x, args.x.stride, w, whole, sum);
+  const QuantisedPiece* quantised = args.x.pieces + row * args.x.count + index;
+  Simd::Ints sums[MR * NV];
+  int8_words<Dot, MR, false>(x, args.x.stride, w, whole, sums);
   if (whole < depth) {  // the last bytes of a row, as a word
     std::uint8_t rest[MR][4] = {};
     for (int r = 0; r < MR; ++r)
       __builtin_memcpy(rest[r], x + r * args.x.stride + whole * 4, static_cast<std::size_t>(piece.inputs % 4));
-    int8_words<Dot, MR>(rest[0], 4, w + whole * slab_columns, 1, sum);
+    int8_words<Dot, MR, true>(rest[0], 4, w + whole * slab_columns, 1, sums);
   }
-  const std::int32_t* extra = piece.sums + column;
   const float* scales = piece.scales + column;
   for (int r = 0; r < MR; ++r) {
-    const QuantisedPiece& one = args.x.pieces[(row + r) * args.x.count + index];
+    const QuantisedPiece& one = quantised[r * args.x.count];
     const Vec scale = Simd::all(one.scale);
     Vec value[NV];
     unrolled<NV>([&]<int v>() __attribute__((always_inline)) {
-      Simd::Ints exact = sum[r * NV + v];
-      if (Dot::offset) exact = Simd::sub_ints(exact, Simd::load_ints(extra + v * lanes));
+      Simd::Ints exact = sums[r * NV + v];
+      if (Dot::offset) exact = Simd::sub_ints(exact, Simd::load_ints(piece.sums + column + v * lanes));
       value[v] = Simd::mul(Simd::to_float(exact), scale);
     });
-    for (int i = 0; i < one.outliers; ++i) {
-      const std::int64_t k = one.outlier[i].column - piece.first;
-      const std::uint32_t* words = w + k / 4 * slab_columns;
-      const Vec number = Simd::all(one.outlier[i].value);
-      unrolled<NV>([&]<int v>() __attribute__((always_inline)) {
-        const auto byte = Simd::byte_of(Simd::load_ints(words + v * lanes), static_cast<int>(k % 4));
-        value[v] = Simd::fma(number, Simd::to_float(byte), value[v]);
-      });
-    }
+    add_outliers(one, piece.first, w, value);
     unrolled<NV>([&]<int v>() __attribute__((always_inline)) {
-      Simd::store(to[r] + v * lanes, Simd::mul(value[v], Simd::load(scales + v * lanes)));
+      value[v] = Simd::mul(value[v], Simd::load(scales + v * lanes));
+      if (add) value[v] = Simd::add(Simd::load(to[r] + v * lanes), value[v]);
+      Simd::store(to[r] + v * lanes, value[v]);
     });
   }
 }
@@ -114,16 +122,25 @@ inline void int8_finish(const Int8Args& args, std::int64_t row, std::int64_t col
 
 template <class Dot, int MR>
 inline void int8_block(const Int8Args& args, std::int64_t row, std::int64_t column) {
+  // Comes from memory while there are products to compute.
+  const std::int64_t out_size = args.out.bf16 ? 2 : 4;
+  for (int r = 0; r < MR; ++r) {
+    const char* out = static_cast<const char*>(args.out.data) + ((row + r) * args.out.stride + column) * out_size;
+    for (std::int64_t i = 0; i < int8_columns * out_size; i += 64) __builtin_prefetch(out + i, 1);
+  }
   alignas(64) float live[live_sums][MR][int8_columns];
   int alive = 0;
   for (std::int64_t p = 0; p < args.x.count; ++p) {
+    // Piece p joins as many partial sums as its number ends in ones.
+    int joined = __builtin_ctzll(~static_cast<unsigned long long>(p));
     if (args.pieces[p].inputs > 0) {
-      int8_piece<Dot, MR>(args, p, row, column, live[alive]);
+      const bool add = joined > 0;
+      if (add) --joined, --alive;
+      int8_piece<Dot, MR>(args, p, row, column, add, live[alive]);
     } else {
       __builtin_memset(live[alive], 0, sizeof(live[alive]));
     }
-    // Piece p joins as many partial sums as its number ends in ones.
-    for (int joined = __builtin_ctzll(~static_cast<unsigned long long>(p)); joined > 0; --joined, --alive)
+    for (; joined > 0; --joined, --alive)
       for (int i = 0; i < MR * int8_columns; i += lanes) {
         float* onto = live[alive - 1][0] + i;
         Simd::store(onto, Simd::add(Simd::load(onto), Simd::load(live[alive][0] + i)));
