@@ -106,7 +106,7 @@ class CutProducts::Task {
     thread_ = thread;
     staged_ = scratch;
     sums_ = reinterpret_cast<float*>(scratch + staged_bytes());
-    for (const CutWeight::Piece& piece : weight_.pieces()) stage(piece);
+    stage();
     const std::int64_t rows = weight_.all_short() ? short_rows : rows_,
                        columns = weight_.all_short() ? short_columns : long_columns;
     const std::int64_t column = division_.first_column(task), end = column + division_.columns_of(task);
@@ -124,10 +124,19 @@ class CutProducts::Task {
     if (in_place(piece)) return x_.rows_from(first_, rows_).columns_from(piece.first, piece.inputs);
     return tensor::matrix(staged_ + piece.first * rows_ * tensor::size_of(held_), held_, rows_, piece.inputs);
   }
-  void stage(const CutWeight::Piece& piece) const {
-    if (piece.inputs == 0 || in_place(piece)) return;
-    kernels_.convert(rows_of(x_.rows_from(first_, rows_).columns_from(piece.first, piece.inputs)),
-                     rows_of(rows_of_x(piece)), 0, rows_);
+  // Row by row: x is read from one end to the other.
+  void stage() const {
+    for (std::int64_t r = 0; r < rows_; ++r)
+      for (const CutWeight::Piece& piece : weight_.pieces()) {
+        if (piece.inputs == 0 || in_place(piece)) continue;
+        const Tensor from = x_.rows_from(first_ + r, 1).columns_from(piece.first, piece.inputs),
+                     to = rows_of_x(piece).rows_from(r, 1);
+        if (from.dtype == to.dtype) {
+          std::memcpy(to.data, from.data, static_cast<std::size_t>(piece.inputs * tensor::size_of(held_)));
+        } else {
+          kernels_.convert(rows_of(from), rows_of(to), 0, 1);
+        }
+      }
   }
   float* buffer(const Part& part, std::int64_t index) const { return sums_ + index * part.rows * part.columns; }
 
