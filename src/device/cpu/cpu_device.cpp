@@ -133,7 +133,7 @@ void CpuDevice::add(const Tensor& x, const Tensor& bias, const Tensor& out) {
   expect_add(x, bias, out);
   claim_threads();
   parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
-    kernels_.finish(rows_of(x), bias.as<const float>(), true, rows_of(out), first, last);
+    kernels_.finish({rows_of(x)}, bias.as<const float>(), true, rows_of(out), first, last);
   });
 }
 

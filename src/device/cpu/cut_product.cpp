@@ -18,8 +18,8 @@ constexpr std::int64_t short_piece = 192;
 // Rows and columns whose partial sums stay in the first cache (short pieces) or the second. No part of the bits.
 constexpr std::int64_t short_rows = 24, short_columns = piece_columns, long_columns = 256;
 static_assert(vocabulary_tile % long_columns == 0);
-// Partial sums alive at once in the tree of eight pieces, walked depth first.
-constexpr std::int64_t live_sums = 4;
+// Partial sums: of each two of eight pieces, and one to add to another.
+constexpr std::int64_t most_sums = 5;
 
 // [outputs, inputs] of f32 words or of words of two bf16 as slabs of [words][piece_columns].
 Buffer slabs_of(const Tensor& matrix) {
@@ -98,7 +98,7 @@ class CutProducts::Task {
 
   // Bytes of scratch space: rows of x that cannot be taken where they lie, and partial sums.
   std::int64_t staged_bytes() const { return aligned(division_.block * x_.columns * tensor::size_of(held_)); }
-  std::int64_t bytes() const { return staged_bytes() + live_sums * division_.block * long_columns * 4; }
+  std::int64_t bytes() const { return staged_bytes() + most_sums * division_.block * long_columns * 4; }
 
   void run(std::int64_t task, int thread, char* scratch) {
     first_ = division_.first_row(task);
@@ -140,58 +140,54 @@ class CutProducts::Task {
   }
   float* buffer(const Part& part, std::int64_t index) const { return sums_ + index * part.rows * part.columns; }
 
-  // Piece i joins as many partial sums as its number ends in ones.
+  // Every second piece is added to the one before it; those pairs are added up at the end.
   void sum(const Part& part) const {
-    std::int64_t alive = 0;
-    for (std::size_t i = 0; i < weight_.pieces().size(); ++i) {
-      const int joined = std::countr_one(i);
-      add_piece(part, i, alive, joined);
-      alive += 1 - joined;
-    }
+    const std::int64_t pieces = static_cast<std::int64_t>(weight_.pieces().size());
+    for (std::int64_t i = 0; i < pieces; ++i) add_piece(part, i);
     const Tensor out = end_.out.rows_from(first_ + part.row, part.rows).columns_from(part.column, part.columns);
-    const Tensor total = tensor::matrix(buffer(part, 0), DType::f32, part.rows, part.columns);
+    const Tensor sums = tensor::matrix(buffer(part, 0), DType::f32, part.rows, part.columns);
     const float* bias = end_.bias ? end_.bias.as<const float>() + part.column : nullptr;
-    kernels_.finish(rows_of(total), bias, end_.accumulate, rows_of(out), 0, part.rows);
+    kernels_.finish({rows_of(sums), static_cast<int>((pieces + 1) / 2), part.rows * part.columns}, bias,
+                    end_.accumulate, rows_of(out), 0, part.rows);
   }
 
-  void add_piece(const Part& part, std::size_t index, std::int64_t alive, int joined) const {
-    const CutWeight::Piece& piece = weight_.pieces()[index];
-    if (piece.slabs.bytes() > 0) return add_short(part, piece, alive, joined);
-    std::int64_t at = alive;
+  void add_piece(const Part& part, std::int64_t index) const {
+    const CutWeight::Piece& piece = weight_.pieces()[static_cast<std::size_t>(index)];
+    const bool second = index % 2 == 1;
+    float* pair = buffer(part, index / 2);
+    if (piece.slabs.bytes() > 0) return add_short(part, piece, second, pair);
+    const std::int64_t tile = part.column / long_columns;
+    const auto plan = [&](bool onto) {
+      const bool last_tile = piece.packed && tile == piece.packed->tiles() - 1;
+      return plan_[static_cast<std::size_t>(index * 8 + (rows_ < division_.block) * 4 + last_tile * 2 + onto)];
+    };
+    const bool apart = second && !plan(true);
+    float* to = apart ? buffer(part, most_sums - 1) : pair;
     if (piece.packed) {
-      const std::int64_t tile = part.column / long_columns;
-      const std::size_t plan = index * 8 + (rows_ < division_.block) * 4u + (tile == piece.packed->tiles() - 1) * 2u;
-      Product* onto = joined > 0 ? plan_[plan + 1] : nullptr;
-      if (onto) --at;
-      (onto ? onto : plan_[plan])
-          ->run(thread_, rows_of_x(piece).data, piece.packed->tile(tile), nullptr, buffer(part, at));
+      plan(second && !apart)->run(thread_, rows_of_x(piece).data, piece.packed->tile(tile), nullptr, to);
     } else {
-      std::fill_n(buffer(part, at), part.rows * part.columns, 0.0f);
+      std::fill_n(to, part.rows * part.columns, 0.0f);
     }
-    for (; at > alive - joined; --at) {
-      const auto row = [&](std::int64_t i) {
-        return rows_of(tensor::row_vector(buffer(part, i), DType::f32, part.rows * part.columns));
-      };
-      kernels_.finish(row(at), nullptr, true, row(at - 1), 0, 1);
-    }
+    if (!apart) return;
+    const auto row = [&](float* sums) {
+      return rows_of(tensor::row_vector(sums, DType::f32, part.rows * part.columns));
+    };
+    kernels_.finish({row(to)}, nullptr, true, row(pair), 0, 1);
   }
 
-  void add_short(const Part& part, const CutWeight::Piece& piece, std::int64_t alive, int joined) const {
+  void add_short(const Part& part, const CutWeight::Piece& piece, bool accumulate, float* out) const {
     const Tensor x = rows_of_x(piece).rows_from(part.row, part.rows);
     const std::int64_t numbers = held_ == DType::bf16 ? 2 : 1, depth = (piece.inputs + numbers - 1) / numbers;
-    PieceArgs args{.x = x.data,
-                   .x_bytes = x.stride * tensor::size_of(held_),
-                   .bf16 = held_ == DType::bf16,
-                   .inputs = piece.inputs,
-                   .w = static_cast<const std::uint32_t*>(piece.slabs.data()) + part.column * depth,
-                   .rows = part.rows,
-                   .columns = part.columns,
-                   .sums = {},
-                   .addends = joined,
-                   .out = buffer(part, alive - joined),
-                   .stride = part.columns};
-    for (int i = 0; i < joined; ++i) args.sums[i] = buffer(part, alive - 1 - i);
-    kernels_.piece(args);
+    kernels_.piece({.x = x.data,
+                    .x_bytes = x.stride * tensor::size_of(held_),
+                    .bf16 = held_ == DType::bf16,
+                    .inputs = piece.inputs,
+                    .w = static_cast<const std::uint32_t*>(piece.slabs.data()) + part.column * depth,
+                    .rows = part.rows,
+                    .columns = part.columns,
+                    .accumulate = accumulate,
+                    .out = out,
+                    .stride = part.columns});
   }
 
   const Kernels& kernels_;

@@ -126,6 +126,13 @@ struct TileArgs {
   TopEntry* entries;       // per row `top` of them: the tile's best, sorted, ended by id -1 if fewer
 };
 
+// A sum in 1, 2 or 4 parts: matrices of f32 of one shape, `apart` numbers from one to the next; (0 + 1) + (2 + 3).
+struct PartialSums {
+  Rows rows;  // the first
+  int count = 1;
+  std::int64_t apart = 0;
+};
+
 constexpr std::int64_t piece_columns = 64;  // of a slab of a short piece's weight
 
 // A short piece's product on some rows, for columns from a multiple of piece_columns on.
@@ -136,10 +143,9 @@ struct PieceArgs {
   std::int64_t inputs;
   const std::uint32_t* w;  // slabs of [words of the depth][piece_columns], see kernels/product.h; the rest is zeros
   std::int64_t rows, columns;
-  const float* sums[3];  // the first `addends` of them are added in turn: out = sums[1] + (sums[0] + product)
-  int addends;
-  float* out;           // may be one of the sums
-  std::int64_t stride;  // of out and the sums
+  bool accumulate;  // out = out + product
+  float* out;
+  std::int64_t stride;  // of out
 };
 
 constexpr std::int64_t slab_columns = 64;  // of an int8 weight's slab
@@ -173,8 +179,8 @@ struct Kernels {
                std::int64_t first, std::int64_t last);
   void (*rope)(const RopeArgs& args, std::int64_t first, std::int64_t last);
   void (*gate)(const Rows& x, Gate activation, const Rows& out, std::int64_t first, std::int64_t last);
-  // out = from (+ bias) (+ out), from dense f32
-  void (*finish)(const Rows& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
+  // out = sum (+ bias) (+ out)
+  void (*finish)(const PartialSums& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
                  std::int64_t last);
   // out = x w, all f32; w [x.columns, out.columns] of stride w_stride.
   void (*multiply)(const Rows& x, const float* w, std::int64_t w_stride, const Rows& out, std::int64_t rows,

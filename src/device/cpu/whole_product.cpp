@@ -43,7 +43,7 @@ class WholeProducts::Task {
     if (!stage_out_) return product.run(thread, x.data, weight, bias, out.data);
     const Tensor dense = tensor::matrix(scratch + x_bytes(), DType::f32, rows, columns);
     product.run(thread, x.data, weight, nullptr, dense.data);
-    kernels_.finish(rows_of(dense), bias, end_.accumulate, rows_of(out), 0, rows);
+    kernels_.finish({rows_of(dense)}, bias, end_.accumulate, rows_of(out), 0, rows);
   }
 
  private:

@@ -1,6 +1,6 @@
 // Products of short pieces of the inputs, for which a call of oneDNN costs too much. Every element is one chain of
-// multiply-adds in rising depth from zero; then partial sums of earlier pieces are added to it, one after the other,
-// while it is in a register. Included inside an instruction set's unnamed namespace, after product.h.
+// multiply-adds in rising depth from zero; then an earlier piece's product is added to it while it is in a register.
+// Included inside an instruction set's unnamed namespace, after product.h.
 
 template <class Word, int MR, int NV, class M>
 inline void piece_block(const PieceArgs& args, std::int64_t first, std::int64_t column, const std::uint32_t* w,
@@ -35,17 +35,14 @@ inline void piece_block(const PieceArgs& args, std::int64_t first, std::int64_t 
                               acc[r][v]);
     }
 
-  const std::int64_t at = first * args.stride + column;
-  for (int i = 0; i < args.addends; ++i) {
-    const float* sums = args.sums[i] + at;
+  float* out = args.out + first * args.stride + column;
+  if (args.accumulate)
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
-      for (int v = 0; v + 1 < NV; ++v) acc[r][v] = Simd::add(Simd::load(sums + r * args.stride + v * lanes), acc[r][v]);
-      acc[r][NV - 1] = Simd::add(Simd::load(sums + r * args.stride + (NV - 1) * lanes, last), acc[r][NV - 1]);
+      for (int v = 0; v + 1 < NV; ++v) acc[r][v] = Simd::add(Simd::load(out + r * args.stride + v * lanes), acc[r][v]);
+      acc[r][NV - 1] = Simd::add(Simd::load(out + r * args.stride + (NV - 1) * lanes, last), acc[r][NV - 1]);
     }
-  }
-  float* out = args.out + at;
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8

@@ -159,12 +159,23 @@ void gate(const Rows& x, Gate activation, const Rows& out, std::int64_t first, s
   }
 }
 
-void finish(const Rows& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
+void finish(const PartialSums& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
             std::int64_t last) {
   for_types(false, out.bf16, [&]<class F, class T>(const F*, const T*) {
     for (std::int64_t r = first; r < last; ++r) {
       T* to = row_of<T>(out, r);
-      map_row(row_of<const float>(from, r), to, out.columns, [&](Vec value, std::int64_t c, auto m) {
+      // A row of a tile is too short for the processor to see where the next one begins.
+      if (accumulate && r + 1 < last)
+        for (std::int64_t c = 0; c < out.columns; c += static_cast<std::int64_t>(64 / sizeof(T)))
+          __builtin_prefetch(to + out.stride + c, 1);
+      const float* sums = row_of<const float>(from.rows, r);
+      const auto pair = [&](std::int64_t part, std::int64_t c, auto m) {
+        const float* at = sums + part * from.apart + c;
+        return Simd::add(Simd::load(at, m), Simd::load(at + from.apart, m));
+      };
+      map_row(sums, to, out.columns, [&](Vec value, std::int64_t c, auto m) {
+        if (from.count > 1) value = pair(0, c, m);
+        if (from.count > 2) value = Simd::add(value, pair(2, c, m));
         if (bias) value = Simd::add(value, Simd::load(bias + c, m));
         if (accumulate) value = Simd::add(value, Simd::load(to + c, m));
         return value;
