@@ -56,16 +56,25 @@ struct Attend {
     return args.window > 0 && position >= args.window ? position - args.window + 1 : 0;
   }
 
+  // A row's heads lie side by side, rows far apart: the processor does not see where the next one begins.
   void start() {
-    for (std::int64_t h = 0; h < task.heads; ++h)
-      for (std::int64_t i = 0; i < task.queries; ++i) {
+    constexpr std::int64_t ahead = 8;
+    const std::int64_t bytes = task.heads * args.head_size * static_cast<std::int64_t>(sizeof(T));
+    const auto row = [&](std::int64_t i) {
+      return row_of<const T>(args.q, task.first + task.query + i) + task.head * args.head_size;
+    };
+    for (std::int64_t i = 0; i < task.queries; ++i) {
+      if (i + ahead < task.queries)
+        for (std::int64_t at = 0; at < bytes; at += 64)
+          __builtin_prefetch(reinterpret_cast<const char*>(row(i + ahead)) + at);
+      for (std::int64_t h = 0; h < task.heads; ++h) {
         const std::int64_t slot = h * task.queries + i;
-        const T* q = row_of<const T>(args.q, task.first + task.query + i) + (task.head + h) * args.head_size;
-        Word::copy(q, scratch.queries + slot * depth, args.head_size);
+        Word::copy(row(i) + h * args.head_size, scratch.queries + slot * depth, args.head_size);
         for (std::int64_t c = 0; c < width; c += lanes) Simd::store(scratch.sums + slot * width + c, Simd::zero());
         scratch.highest[slot] = -__builtin_inff();
         scratch.totals[slot] = 0;
       }
+    }
   }
 
   // Adds keys [block, block + keys) to queries [first, first + MR) of one head, which see some of them.
@@ -104,8 +113,8 @@ struct Attend {
   }
 
   void write() {
-    for (std::int64_t h = 0; h < task.heads; ++h)
-      for (std::int64_t i = 0; i < task.queries; ++i) {
+    for (std::int64_t i = 0; i < task.queries; ++i)
+      for (std::int64_t h = 0; h < task.heads; ++h) {
         const std::int64_t slot = h * task.queries + i;
         Out* out = row_of<Out>(args.out, task.first + task.query + i) + (task.head + h) * args.head_size;
         const Vec factor = Simd::all(1.0f / scratch.totals[slot]);
