@@ -1,5 +1,6 @@
 #include "thresher/schedule/coordinator.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -12,34 +13,45 @@ namespace thresher::schedule {
 
 using comm::Channel;
 
+namespace {
+
+// Between two looks. Each takes a core from a scoring thread for a moment: the longer nothing comes, the rarer they
+// are.
+constexpr std::chrono::microseconds shortest_nap{500}, longest_nap{8000};
+
+}  // namespace
+
 Coordinator::Coordinator(comm::Mailbox& mailbox, int workers, LeaseQueue& queue, CoordinatorHooks hooks,
                          base::Activity& activity)
     : mailbox_(mailbox), workers_(workers), queue_(queue), hooks_(std::move(hooks)), activity_(activity) {}
 
 void Coordinator::run() {
   activity_.begin(base::Doing::waiting, "waiting for requests and parts");
-  while (!finished()) {
+  for (auto nap = shortest_nap; !finished(); std::this_thread::sleep_for(nap)) {
     comm::throw_if_cancelled();
-    step();
-    std::this_thread::sleep_for(std::chrono::microseconds(500));
+    nap = step() ? shortest_nap : std::min(2 * nap, longest_nap);
   }
   mailbox_.flush();
 }
 
-void Coordinator::step() {
-  take_arrived();
+bool Coordinator::step() {
+  const bool any = take_arrived();
   const bool all = waiting_.empty();
   if (!all) commit_waiting();
   hooks_.advanced(advance_);
   if (all && stop_level() == StopLevel::drop) hooks_.drop();
+  return any;
 }
 
-void Coordinator::take_arrived() {
+bool Coordinator::take_arrived() {
+  bool any = false;
   while (waiting_.size() < static_cast<std::size_t>(parts_at_once)) {
     auto message = mailbox_.poll(Channel::coordinator);
-    if (!message) return;
+    if (!message) break;
     handle(std::move(*message));
+    any = true;
   }
+  return any;
 }
 
 void Coordinator::handle(comm::Message message) {

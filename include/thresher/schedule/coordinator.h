@@ -53,15 +53,15 @@ class Coordinator {
   // Steps until every worker has finished, all work done or not. Throws what a hook throws, and comm::cancel()'s
   // reason.
   void run();
-  // Answers what has arrived, and commits the parts among it in one round. Never waits.
-  void step();
+  // Answers what has arrived, and commits the parts among it in one round. Never waits. Whether there was any.
+  bool step();
   bool finished() const { return finished_ == workers_; }
 
   double commit_seconds() const { return commit_seconds_; }
 
  private:
   void handle(comm::Message message);
-  void take_arrived();
+  bool take_arrived();
   StopLevel stop_level() const { return hooks_.stop ? hooks_.stop() : StopLevel::none; }
   void commit_waiting();
   void settle(const PartHeader& header);
