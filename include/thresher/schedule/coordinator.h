@@ -53,7 +53,7 @@ class Coordinator {
   // Steps until every worker has finished, all work done or not. Throws what a hook throws, and comm::cancel()'s
   // reason.
   void run();
-  // Answers what has arrived, and commits the parts among it in one round. Never waits. Whether there was any.
+  // Answers what has arrived, and commits the parts among it in one round. Never waits. Returns whether there was any.
   bool step();
   bool finished() const { return finished_ == workers_; }
 

@@ -64,9 +64,7 @@ struct Attend {
       return row_of<const T>(args.q, task.first + task.query + i) + task.head * args.head_size;
     };
     for (std::int64_t i = 0; i < task.queries; ++i) {
-      if (i + ahead < task.queries)
-        for (std::int64_t at = 0; at < bytes; at += 64)
-          __builtin_prefetch(reinterpret_cast<const char*>(row(i + ahead)) + at);
+      if (i + ahead < task.queries) prefetch<0>(row(i + ahead), bytes);
       for (std::int64_t h = 0; h < task.heads; ++h) {
         const std::int64_t slot = h * task.queries + i;
         Word::copy(row(i) + h * args.head_size, scratch.queries + slot * depth, args.head_size);

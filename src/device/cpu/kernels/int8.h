@@ -124,10 +124,9 @@ template <class Dot, int MR>
 inline void int8_block(const Int8Args& args, std::int64_t row, std::int64_t column) {
   // Comes from memory while there are products to compute.
   const std::int64_t out_size = args.out.bf16 ? 2 : 4;
-  for (int r = 0; r < MR; ++r) {
-    const char* out = static_cast<const char*>(args.out.data) + ((row + r) * args.out.stride + column) * out_size;
-    for (std::int64_t i = 0; i < int8_columns * out_size; i += 64) __builtin_prefetch(out + i, 1);
-  }
+  for (int r = 0; r < MR; ++r)
+    prefetch<1>(static_cast<const char*>(args.out.data) + ((row + r) * args.out.stride + column) * out_size,
+                int8_columns * out_size);
   alignas(64) float live[live_sums][MR][int8_columns];
   int alive = 0;
   for (std::int64_t p = 0; p < args.x.count; ++p) {

@@ -165,9 +165,7 @@ void finish(const PartialSums& from, const float* bias, bool accumulate, const R
     for (std::int64_t r = first; r < last; ++r) {
       T* to = row_of<T>(out, r);
       // A row of a tile is too short for the processor to see where the next one begins.
-      if (accumulate && r + 1 < last)
-        for (std::int64_t c = 0; c < out.columns; c += static_cast<std::int64_t>(64 / sizeof(T)))
-          __builtin_prefetch(to + out.stride + c, 1);
+      if (accumulate && r + 1 < last) prefetch<1>(to + out.stride, out.columns * static_cast<std::int64_t>(sizeof(T)));
       const float* sums = row_of<const float>(from.rows, r);
       const auto pair = [&](std::int64_t part, std::int64_t c, auto m) {
         const float* at = sums + part * from.apart + c;
