@@ -23,6 +23,12 @@ std::unique_ptr<Mark> Device::make_mark() {
   return std::make_unique<PassedMark>();
 }
 
+void Device::matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation,
+                         const Tensor& wide, const Tensor& out) {
+  matmul(x, weight, bias, false, wide);
+  gate(wide, activation, out);
+}
+
 void Device::time(double& seconds, const std::function<void()>& body) {
   finish();
   const auto start = std::chrono::steady_clock::now();

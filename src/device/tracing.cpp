@@ -12,6 +12,11 @@ double bytes_of(const Tensor& x) {
   return static_cast<double>(x.elements() * tensor::size_of(x.dtype));
 }
 
+double flop_of(const Tensor& x, const Weight& weight) {
+  return 2.0 * static_cast<double>(x.rows) * static_cast<double>(weight.inputs()) *
+         static_cast<double>(weight.outputs());
+}
+
 }  // namespace
 
 double attended_pairs(const std::vector<std::int64_t>& lengths, std::int64_t window) {
@@ -98,8 +103,7 @@ void TracingDevice::norm(const Tensor& x, const Tensor& rows, const Tensor& gain
 
 void TracingDevice::matmul(const Tensor& x, const Weight& weight, const Tensor& bias, bool accumulate,
                            const Tensor& out) {
-  const double flop =
-      2.0 * static_cast<double>(x.rows) * static_cast<double>(weight.inputs()) * static_cast<double>(weight.outputs());
+  const double flop = flop_of(x, weight);
   const double bytes = bytes_of(x) + static_cast<double>(weight.bytes()) + bytes_of(out) * (accumulate ? 2 : 1);
   timed("matmul", flop, bytes, [&] { inner_.matmul(x, weight, bias, accumulate, out); });
   dump("matmul", out);
@@ -137,6 +141,22 @@ void TracingDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, co
 void TracingDevice::gate(const Tensor& x, Activation activation, const Tensor& out) {
   timed("gate", 0, bytes_of(x) + bytes_of(out), [&] { inner_.gate(x, activation, out); });
   dump("gate", out);
+}
+
+// As two steps where a dump wants to see what is between them.
+void TracingDevice::matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation,
+                                const Tensor& wide, const Tensor& out) {
+  const std::optional<double> before = inner_.gate_seconds();
+  if (!before || dump_) return Device::matmul_gate(x, weight, bias, activation, wide, out);
+  timed("matmul", flop_of(x, weight), bytes_of(x) + static_cast<double>(weight.bytes()),
+        [&] { inner_.matmul_gate(x, weight, bias, activation, wide, out); });
+  const double gate = *inner_.gate_seconds() - *before;
+  costs_.at("matmul").seconds -= gate;
+  StepCost& cost = costs_["gate"];
+  cost.step = "gate";
+  ++cost.calls;
+  cost.seconds += gate;
+  cost.bytes += bytes_of(out);
 }
 
 void TracingDevice::target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets,

@@ -10,10 +10,7 @@ void Mlp::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor
   const tensor::Tensor both = pass.arena.take(pass.dtype, pass.tokens, 2 * width);
   const tensor::Tensor gated = pass.quantised ? pass.arena.take_quantised(pass.tokens, down.cuts)
                                               : pass.arena.take(pass.dtype, pass.tokens, width);
-  if (width > 0) {
-    gate_up.apply(pass.device, x, both);
-    pass.device.gate(both, activation, gated);
-  }
+  if (width > 0) pass.device.matmul_gate(x, *gate_up.weight, gate_up.bias.view, activation, both, gated);
   down.add_to(pass, gated, residual);
   pass.arena.release(mark);
 }

@@ -48,6 +48,21 @@ class Quantised {
     if (const auto* outlier = this->outlier(r, c)) return outlier->value;
     return byte(r, c) * static_cast<double>(piece(r, piece_of(c)).scale);
   }
+  bool same(const Quantised& other) const {
+    for (std::int64_t r = 0; r < view_.rows; ++r) {
+      if (std::memcmp(view_.row<std::uint8_t>(r), other.view_.row<std::uint8_t>(r),
+                      static_cast<std::size_t>(view_.columns)) != 0)
+        return false;
+      for (std::size_t p = 0; p + 1 < cuts_.size(); ++p) {
+        const QuantisedPiece &a = piece(r, static_cast<std::int64_t>(p)),
+                             &b = other.piece(r, static_cast<std::int64_t>(p));
+        if (std::memcmp(&a.scale, &b.scale, sizeof(a.scale)) != 0 || a.outliers != b.outliers ||
+            std::memcmp(a.outlier, b.outlier, sizeof(a.outlier[0]) * static_cast<std::size_t>(a.outliers)) != 0)
+          return false;
+      }
+    }
+    return true;
+  }
   bool margins_are_whole() const {
     for (std::int64_t r = 0; r < view_.rows; ++r)
       for (std::int64_t c = 0; c < stride_; ++c)
@@ -279,6 +294,36 @@ void check_routes(Device& device) {
   }
 }
 
+// The product and its gate as one step: what is quantised has the same bytes, in pieces that a device may do so and in
+// others.
+void check_gated(Device& device) {
+  for (const std::int64_t width : {40, 64, 192, 640, 1088})
+    for (const std::int64_t inputs : {7, 300})
+      for (const std::int64_t rows : {1, 13, 330})
+        for (const bool with_bias : {false, true}) {
+          std::vector<float> matrix = random_matrix(4, 2 * width * inputs, 0.3f);
+          const auto weight = device.pack(tensor::matrix(matrix.data(), DType::f32, 2 * width, inputs), DType::i8);
+          Plain x(device, DType::f32, rows, inputs), gain(device, DType::f32, 1, inputs),
+              bias(device, DType::f32, 1, 2 * width), wide(device, DType::bf16, rows, 2 * width),
+              unused(device, DType::bf16, rows, 2 * width);
+          x.random(1), gain.random(2), bias.random(3);
+          x.fill([&](auto r, auto c) { return with_outliers(r, c, static_cast<double>(x.row<float>(r)[c])); });
+          Quantised normed(device, rows, {0, inputs}, 2);
+          device.norm(x.view(), {}, gain.view(), 1e-5f, normed.view());
+          const Tensor added = with_bias ? bias.view() : Tensor{};
+          std::vector<Cuts> list = all_cuts(width);
+          if (width >= 192) list.push_back({0, 64, 64, 128, width, width, width, width, width});
+          for (const Cuts& cuts : list) {
+            Quantised want(device, rows, cuts, 3), got(device, rows, cuts, 3);
+            device.matmul(normed.view(), *weight, added, false, wide.view());
+            device.gate(wide.view(), Activation::gelu_tanh, want.view());
+            device.matmul_gate(normed.view(), *weight, added, Activation::gelu_tanh, unused.view(), got.view());
+            BOOST_TEST(got.margins_are_whole());
+            if (!got.same(want)) BOOST_ERROR(rows << " rows of " << width << " by " << inputs << " differ");
+          }
+        }
+}
+
 // The streamed head in 8 bits: the softmax of its product's own numbers, and targets' logits to the bit.
 void check_head(Device& device, std::int64_t rows, std::int64_t vocabulary) {
   const std::int64_t width = 100, top = 5;
@@ -340,6 +385,7 @@ void check_int8(Device& device) {
   }
   for (const std::int64_t vocabulary : {5, 64, 300, 4097})
     for (const std::int64_t rows : {1, 33, 130}) check_head(device, rows, vocabulary);
+  check_gated(device);
   check_extremes(device);
   check_routes(device);
 }

@@ -14,6 +14,8 @@ void check_norm(Device& device);
 void check_rope(Device& device);
 void check_gate(Device& device);
 void check_matmul(Device& device);
+// Products and their gate as one step against the two, to the bit.
+void check_matmul_gate(Device& device);
 void check_int8(Device& device);
 void check_attend(Device& device);
 void check_attend_of(Device& device, DType dtype, DType out);  // of inputs and output

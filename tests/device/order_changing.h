@@ -25,6 +25,10 @@ class OrderChangingDevice : public TracingDevice {
     const auto& orders = static_cast<const TwoOrders&>(weight);
     TracingDevice::matmul(x, x.rows > rows_ ? *orders.halves : *orders.whole, bias, accumulate, out);
   }
+  void matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation, const Tensor& wide,
+                   const Tensor& out) override {
+    Device::matmul_gate(x, weight, bias, activation, wide, out);
+  }
   void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
                      const Tensor& out) override {
     TracingDevice::target_logits(hidden, *static_cast<const TwoOrders&>(head).whole, targets, first_id, out);

@@ -35,6 +35,10 @@ BOOST_AUTO_TEST_CASE(gate) {
 BOOST_AUTO_TEST_CASE(matmul) {
   contract::check_matmul(*two);
 }
+BOOST_AUTO_TEST_CASE(matmul_gate) {
+  contract::check_matmul_gate(*one);
+  contract::check_matmul_gate(*two);
+}
 BOOST_AUTO_TEST_CASE(bits_depend_on_no_threads) {
   const auto many = make_cpu_device({.threads = 33});
   contract::check_same_products(*one, *many);

@@ -43,6 +43,9 @@ BOOST_FIXTURE_TEST_CASE(gate, Cuda) {
 BOOST_FIXTURE_TEST_CASE(matmul, Cuda) {
   contract::check_matmul(*one);
 }
+BOOST_FIXTURE_TEST_CASE(matmul_gate, Cuda) {
+  contract::check_matmul_gate(*one);
+}
 BOOST_FIXTURE_TEST_CASE(attend, Cuda) {
   contract::check_attend(*one);
 }

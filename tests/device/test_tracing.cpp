@@ -52,6 +52,40 @@ BOOST_AUTO_TEST_CASE(passes_the_contract_and_counts) {
   BOOST_TEST(products->seconds > 0);
 }
 
+// Products and their gate are two steps in the account, whether the device does them as one or not; a dump sees both.
+BOOST_AUTO_TEST_CASE(products_and_gate_are_counted_apart) {
+  const auto cpu = make_cpu_device({.threads = 2});
+  TracingDevice device(*cpu);
+  contract::check_matmul_gate(device);
+  for (const std::int64_t width : {128, 100}) {
+    std::mt19937_64 generator(1);
+    contract::Grid x(device, DType::f32, 50, 16), wide(device, DType::f32, 50, 2 * width),
+        out(device, DType::f32, 50, width);
+    x.random(generator);
+    std::vector<float> matrix(static_cast<std::size_t>(2 * width * 16), 1);
+    const auto weight = device.pack(tensor::matrix(matrix.data(), DType::f32, 2 * width, 16), DType::f32);
+    device.reset();
+    device.dump_to(nullptr);
+    const auto run = [&] { device.matmul_gate(x.view(), *weight, {}, Activation::silu, wide.view(), out.view()); };
+    run();
+    const std::vector<StepCost> steps = device.steps();
+    BOOST_TEST(steps.size() == 2u);
+    for (const StepCost& step : steps) {
+      BOOST_TEST(step.calls == 1);
+      BOOST_TEST(step.seconds > 0);
+      BOOST_TEST(step.flop == (step.step == "matmul" ? 2.0 * 50 * 16 * 2 * static_cast<double>(width) : 0.0));
+    }
+    std::vector<std::string> seen;
+    device.dump_to([&](const std::string& step, std::int64_t call, const Tensor& output) {
+      BOOST_TEST(call == 1);
+      BOOST_TEST(output.data == (step == "matmul" ? wide : out).view().data);
+      seen.push_back(step);
+    });
+    run();
+    BOOST_TEST((seen == std::vector<std::string>{"matmul", "gate"}));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(bench_accounts_for_every_step) {
   const auto cpu = make_cpu_device({.threads = 1});
   const BenchShape shape{.layers = 2,

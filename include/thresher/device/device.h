@@ -262,6 +262,13 @@ class Device {
   // in out.cuts.
   virtual void gate(const Tensor& x, Activation activation, const Tensor& out) = 0;
 
+  // matmul of x and a weight of 2 out.columns outputs into `wide` (f32 or bf16), then gate of that, bit for bit. A
+  // device that does both as one step leaves anything in `wide`.
+  virtual void matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation,
+                           const Tensor& wide, const Tensor& out);
+  // Seconds that the gates in it took since the device was made, where they are one step with the products.
+  virtual std::optional<double> gate_seconds() const { return {}; }
+
   // The streamed head, in two steps, for vocabularies that may be split over ranks. hidden as the head was packed for,
   // quantised in one piece where that is i8; heads are not packed in pieces. Neither step holds more than 64 MiB of
   // logits at a time.

@@ -77,6 +77,10 @@ class TracingDevice : public Device {
   void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
               const AttendOptions& options, const Tensor& out) override;
   void gate(const Tensor& x, Activation activation, const Tensor& out) override;
+  // Counts the products as matmul and the rest as gate.
+  void matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation, const Tensor& wide,
+                   const Tensor& out) override;
+  std::optional<double> gate_seconds() const override { return inner_.gate_seconds(); }
   void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
                      const Tensor& out) override;
   void score(const Tensor& hidden, const Weight& head, const ScoreQuestion& question, const ScoreParts& parts) override;

@@ -48,6 +48,7 @@ CpuDevice::CpuDevice(const DeviceOptions& options, Isa isa)
       whole_products_(kernels_, products_, crew_),
       cut_products_(kernels_, products_, crew_),
       int8_products_(kernels_, crew_),
+      gated_products_(kernels_, products_, crew_),
       score_(kernels_, products_, crew_) {}
 
 std::string CpuDevice::isa() const {
@@ -245,24 +246,44 @@ void CpuDevice::attend(const Tensor& q, const Tensor& k, const Tensor& v, const 
   });
 }
 
+// Row by row, so that what is quantised stays in the first cache.
+void CpuDevice::gate_quantised(const Tensor& x, Gate activation, const Tensor& out) {
+  const std::int64_t width = out.columns, padded = (width + 15) / 16 * 16;
+  grow(gated_, padded * 4);
+  const auto one_row = [&](std::int64_t r, float* space) {
+    const Tensor from = x.rows_from(r, 1), gated = tensor::row_vector(space, DType::f32, width);
+    kernels_.gate(rows_of(from.columns_from(0, width)), rows_of(from.columns_from(width, width)), activation,
+                  rows_of(gated), 0, 1);
+    const QuantisedRows to = quantised_rows(out.rows_from(r, 1));
+    kernels_.quantise(rows_of(gated), to, 0, to.count, 0, 1);
+  };
+  const std::int64_t blocks = std::min<std::int64_t>(out.rows, 8 * threads());
+  const double ns = static_cast<double>(out.rows * width) / 3 / static_cast<double>(blocks);
+  parallel_tasks(crew_, blocks, ns, [&](std::int64_t block, int thread) {
+    float* const space = static_cast<float*>(gated_.data()) + thread * padded;
+    for (std::int64_t r = out.rows * block / blocks; r < out.rows * (block + 1) / blocks; ++r) one_row(r, space);
+  });
+}
+
 void CpuDevice::gate(const Tensor& x, Activation activation, const Tensor& out) {
   expect(x.columns == 2 * out.columns && x.rows == out.rows, "gate");
   claim_threads();
-  const Gate kind = gate_of(activation);
-  if (out.dtype == DType::i8) {
-    const QuantisedRows to = quantised_rows(out);
-    const std::int64_t row = (out.columns + 15) / 16 * 16, blocks = std::min<std::int64_t>(out.rows, 8 * threads());
-    grow(gated_, row * 4);
-    return parallel_tasks(crew_, blocks, static_cast<double>(out.rows * out.columns) / 3 / static_cast<double>(blocks),
-                          [&](std::int64_t block, int thread) {
-                            kernels_.gate_quantised(rows_of(x), kind, to,
-                                                    static_cast<float*>(gated_.data()) + thread * row,
-                                                    out.rows * block / blocks, out.rows * (block + 1) / blocks);
-                          });
-  }
+  if (out.dtype == DType::i8) return gate_quantised(x, gate_of(activation), out);
+  const Tensor from = x.columns_from(0, out.columns), up = x.columns_from(out.columns, out.columns);
   parallel_rows(crew_, out.rows, static_cast<double>(out.columns) / 4, [&](std::int64_t first, std::int64_t last) {
-    kernels_.gate(rows_of(x), kind, rows_of(out), first, last);
+    kernels_.gate(rows_of(from), rows_of(up), gate_of(activation), rows_of(out), first, last);
   });
+}
+
+void CpuDevice::matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation,
+                            const Tensor& wide, const Tensor& out) {
+  expect_matmul(x, weight, false, wide);
+  expect(wide.columns == 2 * out.columns && wide.rows == out.rows, "matmul_gate");
+  claim_threads();
+  if (gated_products_.run(x, weight, {.bias = bias, .gate = gate_of(activation), .between = wide.dtype, .out = out}))
+    return;
+  matmul(x, weight, bias, false, wide);
+  time(gate_seconds_, [&] { gate(wide, activation, out); });
 }
 
 // Hidden rows as the head's products read them; the head itself.

@@ -6,6 +6,7 @@
 
 #include "device/cpu/crew.h"
 #include "device/cpu/cut_product.h"
+#include "device/cpu/gated_product.h"
 #include "device/cpu/int8_product.h"
 #include "device/cpu/kernels.h"
 #include "device/cpu/product.h"
@@ -42,6 +43,9 @@ class CpuDevice : public Device {
   void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sequences& sequences,
               const AttendOptions& options, const Tensor& out) override;
   void gate(const Tensor& x, Activation activation, const Tensor& out) override;
+  void matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation, const Tensor& wide,
+                   const Tensor& out) override;
+  std::optional<double> gate_seconds() const override { return gated_products_.gate_seconds() + gate_seconds_; }
   using Device::pack;
   void target_logits(const Tensor& hidden, const Weight& head, const Tensor& targets, std::int64_t first_id,
                      const Tensor& out) override;
@@ -64,6 +68,7 @@ class CpuDevice : public Device {
   std::int64_t find_lanes(const AttendOptions& options, std::int64_t rows);
   // Fills `tasks_` without heads and returns the pairs of a query and a key.
   std::int64_t find_tasks(const Sequences& sequences, std::int64_t rows, std::int64_t height);
+  void gate_quantised(const Tensor& x, Gate activation, const Tensor& out);
   Tensor dense_hidden(const Tensor& hidden, const PackedWeight& head);
 
   Crew crew_;
@@ -72,10 +77,12 @@ class CpuDevice : public Device {
   WholeProducts whole_products_;
   CutProducts cut_products_;
   Int8Products int8_products_;
+  GatedProducts gated_products_;
   Score score_;
   ScoreTime score_time_;
-  Buffer dense_hidden_;  // of the head, where its rows cannot be taken where they lie
-  Buffer gated_;         // one row per thread, where a gate's output is quantised
+  double gate_seconds_ = 0;  // of gates after a product
+  Buffer dense_hidden_;      // of the head, where its rows cannot be taken where they lie
+  Buffer gated_;             // one row per thread, where a gate's output is quantised
   std::vector<AttendTask> tasks_;
   std::vector<KeyRun> key_runs_;  // of sequences that begin with rows of others
   std::vector<Lane> lanes_;

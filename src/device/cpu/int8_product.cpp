@@ -94,6 +94,14 @@ QuantisedRows quantised_rows(const Tensor& x) {
   return {x.as<std::uint8_t>(), x.stride, x.pieces, x.cuts.data(), static_cast<std::int64_t>(x.cuts.size()) - 1};
 }
 
+Int8Piece columns_from(const Int8Weight& weight, std::int64_t first) {
+  Int8Piece piece = weight.pieces().front();
+  piece.slabs += first * ((piece.inputs + 3) / 4);
+  piece.scales += first;
+  piece.sums += first;
+  return piece;
+}
+
 void Int8Products::run(const Tensor& x, const Int8Weight& weight, const End& end) {
   Tensor rows = x;
   if (x.dtype != DType::i8) {
@@ -109,7 +117,7 @@ void Int8Products::run(const Tensor& x, const Int8Weight& weight, const End& end
             .pieces = static_cast<QuantisedPiece*>(pieces_.data()),
             .cuts = weight.cuts()};
     parallel_rows(crew_, x.rows, static_cast<double>(x.columns) / 8, [&](std::int64_t first, std::int64_t last) {
-      kernels_.quantise(rows_of(x), quantised_rows(rows), first, last);
+      kernels_.quantise(rows_of(x), quantised_rows(rows), 0, pieces, first, last);
     });
   }
   expect(std::equal(rows.cuts.begin(), rows.cuts.end(), weight.cuts().begin(), weight.cuts().end()),

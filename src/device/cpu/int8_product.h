@@ -34,6 +34,8 @@ class Int8Weight : public Weight {
 
 // Where rows of a tensor of quantised activations lie.
 QuantisedRows quantised_rows(const Tensor& x);
+// Columns from `first`, a multiple of slab_columns, of a weight of one piece.
+Int8Piece columns_from(const Int8Weight& weight, std::int64_t first);
 
 class Int8Products {
  public:

@@ -178,7 +178,8 @@ struct Kernels {
   void (*norm)(const Rows& x, const std::int32_t* rows, const float* gain, float epsilon, const Rows& out,
                std::int64_t first, std::int64_t last);
   void (*rope)(const RopeArgs& args, std::int64_t first, std::int64_t last);
-  void (*gate)(const Rows& x, Gate activation, const Rows& out, std::int64_t first, std::int64_t last);
+  // out = activation(x) * up
+  void (*gate)(const Rows& x, const Rows& up, Gate activation, const Rows& out, std::int64_t first, std::int64_t last);
   // out = sum (+ bias) (+ out)
   void (*finish)(const PartialSums& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
                  std::int64_t last);
@@ -188,13 +189,12 @@ struct Kernels {
   void (*piece)(const PieceArgs& args);
   void (*attend)(const AttendArgs& args, const AttendTask& task, Scratch& scratch);
   void (*score)(const TileArgs& args);
-  void (*quantise)(const Rows& x, const QuantisedRows& out, std::int64_t first, std::int64_t last);
+  // Pieces [piece, behind) of rows; x begins with the first of them.
+  void (*quantise)(const Rows& x, const QuantisedRows& out, std::int64_t piece, std::int64_t behind, std::int64_t first,
+                   std::int64_t last);
   // norm, then quantise, without the numbers between the two in memory.
   void (*norm_quantised)(const Rows& x, const std::int32_t* rows, const float* gain, float epsilon,
                          const QuantisedRows& out, std::int64_t first, std::int64_t last);
-  // gate, then quantise; `row` has room for one row.
-  void (*gate_quantised)(const Rows& x, Gate activation, const QuantisedRows& out, float* row, std::int64_t first,
-                         std::int64_t last);
   void (*multiply_int8)(const Int8Args& args);
   // Runs multiply-adds on registers, returns FLOP (or integer operations) done.
   double (*burn_f32)(std::int64_t rounds);

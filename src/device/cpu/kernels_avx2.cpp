@@ -40,7 +40,6 @@ const Kernels& kernels_avx2() {
                              .score = score,
                              .quantise = quantise,
                              .norm_quantised = norm_quantised,
-                             .gate_quantised = gate_quantised,
                              .multiply_int8 = multiply_int8<Dot>,
                              .burn_f32 = burn<WordF32>,
                              .burn_bf16 = burn<WordF32>,

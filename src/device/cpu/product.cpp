@@ -79,15 +79,18 @@ PackedWeight::PackedWeight(const dnnl::engine& engine, std::int64_t outputs, std
       layout_(std::move(layout)),
       data_(std::move(data)),
       whole_(layout_, engine, data_.data()) {
-  const std::int64_t element = bits_of(layout_) / 8;
   for (std::int64_t first = 0; first < outputs; first += tile_columns)
-    tiles_.emplace_back(with_columns(layout_, std::min(tile_columns, outputs - first)), engine,
-                        static_cast<char*>(data_.data()) + offset_in(layout_, 0, first) * element);
+    tiles_.push_back(columns(first, std::min(tile_columns, outputs - first)));
   const memory::desc gathered = gathered_layout(64);
   for (std::int64_t k = 0; k < inputs; ++k) {
     row_offsets_.push_back(offset_in(layout_, k, 0));
     gathered_row_offsets_.push_back(offset_in(gathered, k, 0));
   }
+}
+
+memory PackedWeight::columns(std::int64_t first, std::int64_t count) const {
+  const std::int64_t bytes = offset_in(layout_, 0, first) * bits_of(layout_) / 8;
+  return {with_columns(layout_, count), whole_.get_engine(), static_cast<char*>(data_.data()) + bytes};
 }
 
 memory::desc PackedWeight::gathered_layout(std::int64_t count) const {

@@ -39,6 +39,8 @@ class PackedWeight : public Weight {
   const dnnl::memory& whole() const { return whole_; }
   const dnnl::memory& tile(std::int64_t index) const { return tiles_[static_cast<std::size_t>(index)]; }
   std::int64_t tiles() const { return static_cast<std::int64_t>(tiles_.size()); }
+  // Columns [first, first + count), both multiples of 64 unless they end with the weight.
+  dnnl::memory columns(std::int64_t first, std::int64_t count) const;
   std::int64_t tile_columns(std::int64_t index) const {
     return std::min(tile_columns_, outputs_ - index * tile_columns_);
   }
@@ -80,6 +82,7 @@ class Product {
   // Dense x [rows, inputs], dense out [rows, outputs].
   void run(int thread, const void* x, const dnnl::memory& weight, const float* bias, void* out);
   std::int64_t rows() const { return shape_.rows; }
+  std::int64_t columns() const { return shape_.outputs; }
   const char* implementation() const { return implementation_; }
 
  private:

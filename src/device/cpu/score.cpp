@@ -57,22 +57,6 @@ std::int64_t tiles_of(const Weight& head) {
   return (head.outputs() + vocabulary_tile - 1) / vocabulary_tile;
 }
 
-// Columns from `first`, a multiple of slab_columns, of a weight of one piece.
-Int8Piece columns_from(const Int8Weight& head, std::int64_t first) {
-  Int8Piece piece = head.pieces().front();
-  piece.slabs += first * ((piece.inputs + 3) / 4);
-  piece.scales += first;
-  piece.sums += first;
-  return piece;
-}
-
-QuantisedRows rows_from(const Tensor& hidden, std::int64_t first) {
-  QuantisedRows rows = quantised_rows(hidden);
-  rows.numbers += first * rows.stride;
-  rows.pieces += first * rows.count;
-  return rows;
-}
-
 }  // namespace
 
 // Some of the rows, with everything that their tiles need.
@@ -169,7 +153,7 @@ void Score::target_logits(const Tensor& hidden, const Int8Weight& head, const st
       if (column < 0 || column >= head.outputs()) continue;
       const std::int64_t from = column / slab_columns * slab_columns;
       const Int8Piece piece = columns_from(head, from);
-      kernels_.multiply_int8({.x = rows_from(hidden, r),
+      kernels_.multiply_int8({.x = quantised_rows(hidden.rows_from(r, 1)),
                               .pieces = &piece,
                               .row = 0,
                               .rows = 1,
@@ -201,7 +185,7 @@ Score::TileProduct Score::product(const Chunk& chunk, const Int8Weight& head) co
   return [this, &chunk, &head](int, std::int64_t block, std::int64_t tile, float* logits) {
     const Int8Piece piece = columns_from(head, tile * vocabulary_tile);
     const std::int64_t columns = chunk.tile_columns(tile);
-    kernels_.multiply_int8({.x = rows_from(chunk.hidden, block * row_block),
+    kernels_.multiply_int8({.x = quantised_rows(chunk.hidden.rows_from(block * row_block, chunk.block_rows(block))),
                             .pieces = &piece,
                             .row = 0,
                             .rows = chunk.block_rows(block),

@@ -61,6 +61,9 @@ BOOST_FIXTURE_TEST_CASE(matmul, Fake) {
   BOOST_TEST(fake::counts().in_place > before.in_place);
   BOOST_TEST(fake::counts().with_bias > before.with_bias);
 }
+BOOST_FIXTURE_TEST_CASE(matmul_gate, Fake) {
+  contract::check_matmul_gate(*device);
+}
 BOOST_FIXTURE_TEST_CASE(matmul_at_once, Eager) {
   contract::check_matmul(*device);
 }

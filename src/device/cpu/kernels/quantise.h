@@ -80,8 +80,9 @@ inline void quantise_piece(const Value& value, std::int64_t first, std::int64_t 
 }
 
 template <class Value>
-inline void quantise_row(const Value& value, const QuantisedRows& out, std::int64_t r) {
-  for (std::int64_t p = 0; p < out.count; ++p) {
+inline void quantise_row(const Value& value, const QuantisedRows& out, std::int64_t first, std::int64_t behind,
+                         std::int64_t r) {
+  for (std::int64_t p = first; p < behind; ++p) {
     QuantisedPiece& piece = out.pieces[r * out.count + p];
     if (out.cuts[p] < out.cuts[p + 1]) {
       quantise_piece(value, out.cuts[p], out.cuts[p + 1], out.numbers + r * out.stride, piece);
@@ -92,11 +93,12 @@ inline void quantise_row(const Value& value, const QuantisedRows& out, std::int6
   }
 }
 
-void quantise(const Rows& x, const QuantisedRows& out, std::int64_t first, std::int64_t last) {
+void quantise(const Rows& x, const QuantisedRows& out, std::int64_t piece, std::int64_t behind, std::int64_t first,
+              std::int64_t last) {
   for_types(x.bf16, false, [&]<class F, class T>(const F*, const T*) {
     for (std::int64_t r = first; r < last; ++r) {
-      const F* from = row_of<const F>(x, r);
-      quantise_row([&](std::int64_t c, auto m) { return Simd::load(from + c, m); }, out, r);
+      const F* from = row_of<const F>(x, r) - out.cuts[piece];
+      quantise_row([&](std::int64_t c, auto m) { return Simd::load(from + c, m); }, out, piece, behind, r);
     }
   });
 }
@@ -108,18 +110,6 @@ void norm_quantised(const Rows& x, const std::int32_t* rows, const float* gain, 
     const Vec factor = Simd::all(norm_factor(from, x.columns, epsilon));
     quantise_row([&](std::int64_t c,
                      auto m) { return Simd::mul(Simd::mul(Simd::load(from + c, m), factor), Simd::load(gain + c, m)); },
-                 out, r);
-  }
-}
-
-void gate_quantised(const Rows& x, Gate activation, const QuantisedRows& out, float* row, std::int64_t first,
-                    std::int64_t last) {
-  const std::int64_t columns = out.cuts[out.count];
-  const Rows one{row, columns, columns, false};
-  for (std::int64_t r = first; r < last; ++r) {
-    Rows from = x;
-    from.data = x.bf16 ? static_cast<void*>(row_of<Bf16>(x, r)) : static_cast<void*>(row_of<float>(x, r));
-    gate(from, activation, one, 0, 1);
-    quantise_row([&](std::int64_t c, auto m) { return Simd::load(row + c, m); }, out, r);
+                 out, 0, out.count, r);
   }
 }

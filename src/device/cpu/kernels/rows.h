@@ -137,25 +137,24 @@ void rope(const RopeArgs& args, std::int64_t first, std::int64_t last) {
 }
 
 template <class Op>
-void gate_rows(const Rows& x, const Rows& out, std::int64_t first, std::int64_t last, Op op) {
+void gate_rows(const Rows& x, const Rows& up, const Rows& out, std::int64_t first, std::int64_t last, Op op) {
   for_types(x.bf16, out.bf16, [&]<class F, class T>(const F*, const T*) {
     for (std::int64_t r = first; r < last; ++r) {
-      const F* from = row_of<const F>(x, r);
-      map_row(from, row_of<T>(out, r), out.columns, [&](Vec value, std::int64_t c, auto m) {
-        return Simd::mul(op(value), Simd::load(from + out.columns + c, m));
-      });
+      const F* factor = row_of<const F>(up, r);
+      map_row(row_of<const F>(x, r), row_of<T>(out, r), out.columns,
+              [&](Vec value, std::int64_t c, auto m) { return Simd::mul(op(value), Simd::load(factor + c, m)); });
     }
   });
 }
 
-void gate(const Rows& x, Gate activation, const Rows& out, std::int64_t first, std::int64_t last) {
+void gate(const Rows& x, const Rows& up, Gate activation, const Rows& out, std::int64_t first, std::int64_t last) {
   switch (activation) {
     case Gate::silu:
-      return gate_rows(x, out, first, last, [](Vec v) { return silu(v); });
+      return gate_rows(x, up, out, first, last, [](Vec v) { return silu(v); });
     case Gate::gelu:
-      return gate_rows(x, out, first, last, [](Vec v) { return gelu(v); });
+      return gate_rows(x, up, out, first, last, [](Vec v) { return gelu(v); });
     case Gate::gelu_tanh:
-      return gate_rows(x, out, first, last, [](Vec v) { return gelu_tanh(v); });
+      return gate_rows(x, up, out, first, last, [](Vec v) { return gelu_tanh(v); });
   }
 }
 
