@@ -7,9 +7,10 @@ namespace thresher::model {
 void Mlp::add_to(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual) const {
   const std::int64_t mark = pass.arena.mark();
   const std::int64_t width = down.weight->inputs();
-  const tensor::Tensor both = pass.arena.take(pass.dtype, pass.tokens, 2 * width);
   const tensor::Tensor gated = pass.quantised ? pass.arena.take_quantised(pass.tokens, down.cuts)
                                               : pass.arena.take(pass.dtype, pass.tokens, width);
+  // The last, so that it takes no memory where the device does without it.
+  const tensor::Tensor both = pass.arena.take(pass.dtype, pass.tokens, 2 * width);
   if (width > 0) pass.device.matmul_gate(x, *gate_up.weight, gate_up.bias.view, activation, both, gated);
   down.add_to(pass, gated, residual);
   pass.arena.release(mark);

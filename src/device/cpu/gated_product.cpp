@@ -1,8 +1,9 @@
 #include "device/cpu/gated_product.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
+
+#include "thresher/base/clock.h"
 
 namespace thresher::device::cpu {
 namespace {
@@ -12,10 +13,6 @@ namespace {
 constexpr std::int64_t tile_columns = 256;
 constexpr std::int64_t task_tiles = 2;  // of a large weight
 constexpr std::int64_t int8_rows = 192;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::int64_t groups_of(std::int64_t count, std::int64_t size) {
   return (count + size - 1) / size;
@@ -193,15 +190,15 @@ double GatedProducts::run(const Factors& factors, const Task& task, const End& e
                  up = tensor::matrix(task.up, end.between, task.rows, columns);
     factors.multiply(x, c, gate, task);
     factors.multiply(x, end.out.columns + c, up, task);
-    const double start = now();
+    const base::Stopwatch watch;
     kernels_.gate(rows_of(gate), rows_of(up), end.gate, rows_of(out.columns_from(c - span.first, columns)), 0,
                   task.rows);
-    seconds += now() - start;
+    seconds += watch.seconds();
   }
   if (!quantised) return seconds;
-  const double start = now();
+  const base::Stopwatch watch;
   kernels_.quantise(rows_of(out), quantised_rows(rows), task.piece, task.piece + 1, 0, task.rows);
-  return seconds + now() - start;
+  return seconds + watch.seconds();
 }
 
 // Both factors' columns and those of a task have to begin where oneDNN's and our own blocks do.
