@@ -196,7 +196,6 @@ void Workbench::rows_steps() {
     device_.rope(qk,
                  {.rows = positions, .cos = cos, .sin = sin, .head_size = shape_.head_size, .gain = {}, .epsilon = 0});
   });
-
   buffers_.resize(mark);
 }
 
@@ -215,12 +214,10 @@ void Workbench::gated_step() {
          [&] { device_.matmul(x, *matrix, {}, false, wide); });
   } else {
     const double before = *device_.gate_seconds();
-    std::int64_t calls = 0;
-    step("matmul gate+up", shape_.layers, flop, bytes, [&] {
-      device_.matmul_gate(x, *matrix, {}, Activation::silu, wide, out);
-      ++calls;
-    });
-    const double gate = (*device_.gate_seconds() - before) / static_cast<double>(calls);
+    double all = 0;
+    step("matmul gate+up", shape_.layers, flop, bytes,
+         [&] { device_.time(all, [&] { device_.matmul_gate(x, *matrix, {}, Activation::silu, wide, out); }); });
+    const double gate = report_.rows.back().seconds * (*device_.gate_seconds() - before) / all;
     report_.rows.back().seconds -= gate;
     report_.rows.push_back(
         {.step = "gate", .calls = shape_.layers, .seconds = gate, .flop = 0, .bytes = bytes_of(out)});
