@@ -266,7 +266,7 @@ class Device {
   // device that does both as one step leaves anything in `wide`.
   virtual void matmul_gate(const Tensor& x, const Weight& weight, const Tensor& bias, Activation activation,
                            const Tensor& wide, const Tensor& out);
-  // Seconds that the gates in it took since the device was made, where they are one step with the products.
+  // Seconds that the gates in it took since the device was made; nothing where it is two steps for all operands.
   virtual std::optional<double> gate_seconds() const { return {}; }
 
   // The streamed head, in two steps, for vocabularies that may be split over ranks. hidden as the head was packed for,
