@@ -22,8 +22,8 @@ class CutWeight : public Weight {
   struct Piece {
     std::int64_t first = 0;  // input
     std::int64_t inputs = 0;
-    Buffer slabs;                          // of a short piece, see PieceArgs
-    std::unique_ptr<PackedWeight> packed;  // of a long one
+    Buffer slabs;                          // for our own kernel, see SlabArgs
+    std::unique_ptr<PackedWeight> packed;  // for oneDNN
   };
 
   CutWeight(std::int64_t outputs, std::int64_t inputs, DType dtype, std::vector<Piece> pieces);
@@ -33,13 +33,15 @@ class CutWeight : public Weight {
   DType dtype() const override { return dtype_; }
   std::int64_t bytes() const override;
   const std::vector<Piece>& pieces() const { return pieces_; }
-  bool all_short() const { return all_short_; }
+  bool all_slabs() const { return all_slabs_; }
+  std::int64_t longest() const { return longest_; }
 
  private:
   std::int64_t outputs_, inputs_;
   DType dtype_;
   std::vector<Piece> pieces_;
-  bool all_short_;
+  bool all_slabs_;
+  std::int64_t longest_ = 0;  // inputs of a piece
 };
 
 // Where a product goes: out = (sum + bias) (+ out).
@@ -60,12 +62,14 @@ class CutProducts {
 
  private:
   class Task;
+  // Whether oneDNN multiplies a piece.
+  bool by_library(std::int64_t inputs, DType dtype) const;
   void plan(std::int64_t rows, const CutWeight& weight, std::int64_t block);
 
   const Kernels& kernels_;
   Products& products_;
   Crew& crew_;
-  // By piece, then full or last row block, full or last tile, and whether it adds to what is there.
+  // By piece, then full or last row block, full or last tile.
   std::vector<Product*> plan_;
   Buffer scratch_;  // one slice per thread: a row block of x, piece by piece, then partial sums of one tile
 };

@@ -46,7 +46,7 @@ std::vector<GatedProducts::Span> GatedProducts::spans_of(const Tensor& out, std:
   return spans;
 }
 
-// Products by oneDNN.
+// Products of f32 or bf16.
 class GatedProducts::Floats {
  public:
   Floats(GatedProducts& owner, const Tensor& x, const PackedWeight& weight, const End& end)
@@ -56,8 +56,9 @@ class GatedProducts::Floats {
         bias_(end.bias.as<const float>()),
         division_(owner.products_.divide(x.rows, weight)),
         held_(owner.products_.held(weight.dtype())),
-        stage_x_(x.stride != x.columns || x.dtype != held_),
-        stage_out_(owner.products_.plain() || (held_ == DType::f32 && end.between == DType::bf16)) {
+        own_(owner.products_.own()),
+        stage_x_(x.dtype != held_ || (!own_ && x.stride != x.columns)),
+        stage_out_(!own_ && held_ == DType::f32 && end.between == DType::bf16) {
     const std::int64_t width = weight.outputs() / 2, rest = width % tile_columns;
     for (const bool last_block : {false, true})
       for (const bool last_tile : {false, true}) {
@@ -91,9 +92,9 @@ class GatedProducts::Floats {
     Product& product = *products_[x.rows != division_.block][to.columns != products_[0][0]->columns()];
     const dnnl::memory weight = weight_.columns(column, to.columns);
     const float* bias = bias_ ? bias_ + column : nullptr;
-    if (!stage_out_) return product.run(task.thread, x.data, weight, bias, to.data);
+    if (!stage_out_) return product.run(task.thread, x, weight, bias, to);
     const Tensor dense = tensor::matrix(task.own + x_bytes(), DType::f32, to.rows, to.columns);
-    product.run(task.thread, x.data, weight, nullptr, dense.data);
+    product.run(task.thread, x, weight, nullptr, dense);
     kernels_.finish({rows_of(dense)}, bias, false, rows_of(to), 0, to.rows);
   }
 
@@ -106,7 +107,7 @@ class GatedProducts::Floats {
   const float* bias_;
   Division division_;
   DType held_;
-  bool stage_x_, stage_out_;
+  bool own_, stage_x_, stage_out_;
   Product* products_[2][2];  // by whether the block and the tile are the last
 };
 

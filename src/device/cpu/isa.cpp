@@ -49,6 +49,10 @@ Isa best_isa() {
   return Isa::avx512_bf16;
 }
 
+bool has_matrix_unit() {
+  return allowed(dnnl::cpu_isa::avx512_core_amx);
+}
+
 const Kernels& kernels_for(Isa isa) {
   switch (isa) {
     case Isa::avx2:

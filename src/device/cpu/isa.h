@@ -15,4 +15,7 @@ Isa best_isa();
 
 const Kernels& kernels_for(Isa isa);
 
+// Whether oneDNN multiplies bf16 by the processor's matrix unit (AMX), several times as fast as by vectors.
+bool has_matrix_unit();
+
 }  // namespace thresher::device::cpu

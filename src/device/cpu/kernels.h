@@ -133,22 +133,21 @@ struct PartialSums {
   std::int64_t apart = 0;
 };
 
-constexpr std::int64_t piece_columns = 64;  // of a slab of a short piece's weight
+constexpr std::int64_t slab_columns = 64;
 
-// A short piece's product on some rows, for columns from a multiple of piece_columns on.
-struct PieceArgs {
-  const void* x;         // the piece's inputs of the first row: f32, or bf16 where the processor multiplies them
+// The products of some rows with some columns of a weight: out = (products + bias) (+ out).
+struct SlabArgs {
+  const void* x;         // the first row: f32, or bf16 where the processor multiplies them
   std::int64_t x_bytes;  // from row to row
   bool bf16;
   std::int64_t inputs;
-  const std::uint32_t* w;  // slabs of [words of the depth][piece_columns], see kernels/product.h; the rest is zeros
-  std::int64_t rows, columns;
-  bool accumulate;  // out = out + product
-  float* out;
-  std::int64_t stride;  // of out
+  const std::uint32_t* w;  // slabs of [depth][slab_columns] words, see kernels/words.h; what is not there is zeros
+  std::int64_t depth;      // of a slab
+  std::int64_t rows;
+  const float* bias;  // or nullptr
+  bool accumulate;
+  Rows out;
 };
-
-constexpr std::int64_t slab_columns = 64;  // of an int8 weight's slab
 
 // A piece of an int8 weight: the number at (output n, input first + k) is scales[n] times a signed byte.
 struct Int8Piece {
@@ -183,10 +182,7 @@ struct Kernels {
   // out = sum (+ bias) (+ out)
   void (*finish)(const PartialSums& from, const float* bias, bool accumulate, const Rows& out, std::int64_t first,
                  std::int64_t last);
-  // out = x w, all f32; w [x.columns, out.columns] of stride w_stride.
-  void (*multiply)(const Rows& x, const float* w, std::int64_t w_stride, const Rows& out, std::int64_t rows,
-                   Scratch& scratch);
-  void (*piece)(const PieceArgs& args);
+  void (*multiply_slabs)(const SlabArgs& args);
   void (*attend)(const AttendArgs& args, const AttendTask& task, Scratch& scratch);
   void (*score)(const TileArgs& args);
   // Pieces [piece, behind) of rows; x begins with the first of them.

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "device/cpu/kernels.h"
 
@@ -13,10 +14,11 @@ using Bf16 = std::uint16_t;
 #include "device/cpu/simd_avx2.h"
 #include "device/cpu/kernels/math.h"
 #include "device/cpu/kernels/loops.h"
+#include "device/cpu/kernels/words.h"
 #include "device/cpu/kernels/rows.h"
 #include "device/cpu/kernels/quantise.h"
 #include "device/cpu/kernels/product.h"
-#include "device/cpu/kernels/piece.h"
+#include "device/cpu/kernels/slab.h"
 #include "device/cpu/kernels/attend.h"
 #include "device/cpu/kernels/score.h"
 #include "device/cpu/kernels/burn.h"
@@ -34,8 +36,7 @@ const Kernels& kernels_avx2() {
                              .rope = rope,
                              .gate = gate,
                              .finish = finish,
-                             .multiply = multiply,
-                             .piece = piece<WordF32>,
+                             .multiply_slabs = multiply_slabs<WordF32>,
                              .attend = attend<WordF32>,
                              .score = score,
                              .quantise = quantise,

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "device/cpu/kernels.h"
 
@@ -13,11 +14,12 @@ using Bf16 = std::uint16_t;
 #include "device/cpu/simd_avx512.h"
 #include "device/cpu/kernels/math.h"
 #include "device/cpu/kernels/loops.h"
+#include "device/cpu/kernels/words.h"
 #include "device/cpu/kernels/rows.h"
 #include "device/cpu/kernels/quantise.h"
 #include "device/cpu/kernels/product.h"
 #include "device/cpu/kernels/word_bf16.h"
-#include "device/cpu/kernels/piece.h"
+#include "device/cpu/kernels/slab.h"
 #include "device/cpu/kernels/attend.h"
 #include "device/cpu/kernels/score.h"
 #include "device/cpu/kernels/burn.h"
@@ -35,8 +37,7 @@ const Kernels& kernels_avx512_bf16() {
                              .rope = rope,
                              .gate = gate,
                              .finish = finish,
-                             .multiply = multiply,
-                             .piece = piece<WordBf16>,
+                             .multiply_slabs = multiply_slabs<WordBf16>,
                              .attend = attend<WordBf16>,
                              .score = score,
                              .quantise = quantise,

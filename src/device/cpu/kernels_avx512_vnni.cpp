@@ -13,6 +13,7 @@ using Bf16 = std::uint16_t;
 #include "device/cpu/simd_avx512.h"
 #include "device/cpu/kernels/math.h"
 #include "device/cpu/kernels/loops.h"
+#include "device/cpu/kernels/words.h"
 #include "device/cpu/kernels/dot_vnni.h"
 #include "device/cpu/kernels/int8.h"
 // clang-format on

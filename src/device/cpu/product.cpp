@@ -142,21 +142,22 @@ Product::Product(const dnnl::engine& engine, const ProductShape& shape, const me
   }
 }
 
-Product::Product(const Kernels& kernels, const ProductShape& shape, Scratch* scratch)
-    : shape_(shape), own_(&kernels), scratch_(scratch) {}
-
-void Product::run(int thread, const void* x, const memory& weight, const float* bias, void* out) {
-  if (own_) {
-    const Rows from{const_cast<void*>(x), shape_.inputs, shape_.inputs, false};
-    const Rows to{out, shape_.outputs, shape_.outputs, false};
-    const std::int64_t stride = weight.get_desc().data.format_desc.blocking.strides[0];
-    return own_->multiply(from, static_cast<const float*>(weight.get_data_handle()), stride, to, shape_.rows,
-                          scratch_[thread]);
-  }
+void Product::run(int thread, const Tensor& x, const memory& weight, const float* bias, const Tensor& out) {
+  if (own_)
+    return own_->multiply_slabs({.x = x.data,
+                                 .x_bytes = x.stride * tensor::size_of(x.dtype),
+                                 .bf16 = false,
+                                 .inputs = shape_.inputs,
+                                 .w = static_cast<const std::uint32_t*>(weight.get_data_handle()),
+                                 .depth = weight.get_desc().data.padded_dims[0],
+                                 .rows = x.rows,
+                                 .bias = bias,
+                                 .accumulate = shape_.accumulate,
+                                 .out = rows_of(out)});
   Operands& one = operands_[static_cast<std::size_t>(thread)];
-  one.x.set_data_handle(const_cast<void*>(x));
+  one.x.set_data_handle(x.data);
   one.list[1].memory = weight.get();
-  one.out.set_data_handle(out);
+  one.out.set_data_handle(out.data);
   if (shape_.bias) one.bias.set_data_handle(const_cast<float*>(bias));
   dnnl::error::wrap_c_api(
       dnnl_primitive_execute(primitive_.get(), one.stream.get(), static_cast<int>(one.list.size()), one.list.data()),
@@ -195,8 +196,10 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype, 
   const std::int64_t outputs = matrix.rows, inputs = matrix.columns;
   const memory::desc any({inputs, outputs}, type_of(held(dtype)), memory::format_tag::any);
   const dnnl::matmul::desc description(dense(64, inputs, held(dtype)), any, dense(64, outputs, DType::f32));
+  static_assert(slab_columns == 64);
   const memory::desc layout =
-      plain() ? dense(inputs, outputs, DType::f32) : dnnl::matmul::primitive_desc(description, engine_).weights_desc();
+      own() ? memory::desc({inputs, outputs}, memory::data_type::f32, memory::format_tag::BA16a64b)
+            : dnnl::matmul::primitive_desc(description, engine_).weights_desc();
   Buffer data = tensor::host_buffer(static_cast<std::int64_t>(layout.get_size()));
   memory source({{inputs, outputs}, type_of(from.dtype), {1, from.stride}}, engine_, from.data);
   memory packed(layout, engine_, data.data());
@@ -211,10 +214,10 @@ std::unique_ptr<PackedWeight> Products::pack(const Tensor& matrix, DType dtype, 
 // A large weight is read in tiles, each by all threads at a time, so that it comes from memory once and not for every
 // block. Blocks are as large as leaves every thread several tasks, so that the last one is not waited for: the more
 // rows, the less often a core reads a weight.
-Division Products::divide(std::int64_t rows, const Weight& weight) const {
+Division Products::divide(std::int64_t rows, const Weight& weight, std::int64_t most_rows) const {
   constexpr std::int64_t large = 4 << 20, fewest_rows = 16;
   Division division{
-      .rows = rows, .columns = weight.outputs(), .block = 256, .tile = weight.outputs(), .blocks = 0, .tiles = 0};
+      .rows = rows, .columns = weight.outputs(), .block = most_rows, .tile = weight.outputs(), .blocks = 0, .tiles = 0};
   if (weight.bytes() > large) division.tile = std::min(division.tile, vocabulary_tile);
   division.tiles = (weight.outputs() + division.tile - 1) / division.tile;
   const auto blocks = [&] { return (rows + division.block - 1) / division.block; };
@@ -227,8 +230,8 @@ Division Products::divide(std::int64_t rows, const Weight& weight) const {
 Product& Products::of(const ProductShape& shape, const memory::desc& weight) {
   const auto& blocking = weight.data.format_desc.blocking;
   std::unique_ptr<Product>& slot = products_[{shape, blocking.strides[0], blocking.strides[1]}];
-  if (!slot && plain()) {
-    slot = std::make_unique<Product>(kernels_, shape, &scratch(0));
+  if (!slot && own()) {
+    slot = std::make_unique<Product>(kernels_, shape);
   } else if (!slot) {
     omp_set_num_threads(1);  // oneDNN plans a primitive for the threads it sees; each runs on one
     slot = std::make_unique<Product>(engine_, shape, weight, crew_.threads());

@@ -1,5 +1,6 @@
-// oneDNN's matrix products, one block of rows on one thread at a time: fixed shapes, so that a primitive is made once,
-// and no bits that depend on the number of threads.
+// Matrix products, one block of rows on one thread at a time: oneDNN's, of fixed shapes, so that a primitive is made
+// once, and no bits that depend on the number of threads. With AVX2 our own kernel's: oneDNN's bits depend on the
+// number of rows there.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +25,8 @@ inline std::int64_t aligned(std::int64_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
-// W^T as oneDNN's products read it: [inputs, outputs], blocked, neither of them 0. A tile of columns is the same layout
-// at an offset.
+// W^T as products read it: [inputs, outputs] in blocks that oneDNN chooses, or in slabs for our own kernel (SlabArgs);
+// neither of them 0. A tile of columns is the same layout at an offset.
 class PackedWeight : public Weight {
  public:
   PackedWeight(const dnnl::engine& engine, std::int64_t outputs, std::int64_t inputs, DType dtype,
@@ -72,15 +73,15 @@ struct ProductShape {
   auto operator<=>(const ProductShape&) const = default;
 };
 
-// One shape's primitive, with the memory objects of each thread.
+// One shape's primitive, with the memory objects of each thread, or our own kernel.
 class Product {
  public:
   Product(const dnnl::engine& engine, const ProductShape& shape, const dnnl::memory::desc& weight, int threads);
-  // By our own kernel, for plain layouts: f32 to f32 without bias or accumulation.
-  Product(const Kernels& kernels, const ProductShape& shape, Scratch* scratch);
+  // By our own kernel, for slabs of f32.
+  Product(const Kernels& kernels, const ProductShape& shape) : shape_(shape), own_(&kernels) {}
 
-  // Dense x [rows, inputs], dense out [rows, outputs].
-  void run(int thread, const void* x, const dnnl::memory& weight, const float* bias, void* out);
+  // x [rows, inputs], out [rows, outputs]; both dense where the product is oneDNN's.
+  void run(int thread, const Tensor& x, const dnnl::memory& weight, const float* bias, const Tensor& out);
   std::int64_t rows() const { return shape_.rows; }
   std::int64_t columns() const { return shape_.outputs; }
   const char* implementation() const { return implementation_; }
@@ -95,7 +96,6 @@ class Product {
   ProductShape shape_;
   dnnl::matmul primitive_;
   const Kernels* own_ = nullptr;
-  Scratch* scratch_ = nullptr;  // one per thread
   const char* implementation_ = "own";
   std::vector<Operands> operands_;
 };
@@ -122,13 +122,13 @@ class Products {
   Tensor rounded(const Tensor& matrix, DType dtype, Buffer& copy) const;
   // Tiles of `tile_columns`, a multiple of 64.
   std::unique_ptr<PackedWeight> pack(const Tensor& matrix, DType dtype, std::int64_t tile_columns);
-  Division divide(std::int64_t rows, const Weight& weight) const;
+  Division divide(std::int64_t rows, const Weight& weight, std::int64_t most_rows = 256) const;
   // Makes the primitive on first use; not to be called from inside a parallel region.
   Product& of(const ProductShape& shape, const dnnl::memory::desc& weight);
   // What weights of this dtype are held as: f32 where the processor multiplies no bf16.
   DType held(DType dtype) const;
-  // Whether products go through our own kernel, which takes no bias and adds to nothing.
-  bool plain() const { return kernels_.isa == Isa::avx2; }
+  // Whether products go through our own kernel, which takes rows where they lie.
+  bool own() const { return kernels_.isa == Isa::avx2; }
   const dnnl::engine& engine() const { return engine_; }
   Scratch& scratch(int thread) const { return static_cast<Scratch*>(scratch_.data())[thread]; }
 

@@ -76,7 +76,7 @@ struct Score::Chunk {
   }
   std::int64_t blocks() const { return (rows + row_block - 1) / row_block; }
   std::int64_t block_rows(std::int64_t block) const { return std::min(row_block, rows - block * row_block); }
-  const void* block(std::int64_t index) const { return hidden.rows_from(index * row_block, 1).data; }
+  Tensor block(std::int64_t index) const { return hidden.rows_from(index * row_block, block_rows(index)); }
 };
 
 Product& Score::product_of(const Tensor& hidden, const PackedWeight& head, std::int64_t rows, std::int64_t columns,
@@ -135,7 +135,9 @@ void Score::target_logits(const Tensor& hidden, const PackedWeight& head, const 
     if (!any) return;
     const dnnl::memory weight(layout, products_.engine(), gathered_[slot].data());
     float* logits = static_cast<float*>(logits_[slot].data());
-    (rows == row_block ? full : last).run(thread, hidden.rows_from(first, 1).data, weight, nullptr, logits);
+    (rows == row_block ? full : last)
+        .run(thread, hidden.rows_from(first, rows), weight, nullptr,
+             tensor::matrix(logits, DType::f32, rows, row_block));
     for (std::int64_t r = 0; r < rows; ++r)
       if (column_of(first + r) >= 0) out[first + r] = logits[r * row_block + r];
   });
@@ -177,7 +179,9 @@ Score::TileProduct Score::product(const Chunk& chunk, const PackedWeight& head) 
                                           chunk.tile_columns(tile), head.tile(tile).get_desc());
     }
   return [&chunk, &head, products, blocks, tiles](int thread, std::int64_t block, std::int64_t tile, float* logits) {
-    products[block == blocks - 1][tile == tiles - 1]->run(thread, chunk.block(block), head.tile(tile), nullptr, logits);
+    products[block == blocks - 1][tile == tiles - 1]->run(
+        thread, chunk.block(block), head.tile(tile), nullptr,
+        tensor::matrix(logits, DType::f32, chunk.block_rows(block), chunk.tile_columns(tile)));
   };
 }
 

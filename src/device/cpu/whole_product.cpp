@@ -12,10 +12,10 @@ class WholeProducts::Task {
         weight_(weight),
         end_(end),
         held_(owner.products_.held(weight.dtype())),
-        stage_x_(x.stride != x.columns || x.dtype != held_),
-        stage_out_(tiled() || end.out.stride != end.out.columns ||
-                   (held_ == DType::f32 && end.out.dtype != DType::f32) ||
-                   (owner.products_.plain() && (end.bias || end.accumulate))) {
+        own_(owner.products_.own()),
+        stage_x_(x.dtype != held_ || (!own_ && x.stride != x.columns)),
+        stage_out_(!own_ && (tiled() || end.out.stride != end.out.columns ||
+                             (held_ == DType::f32 && end.out.dtype != DType::f32))) {
     for (const bool last_block : {false, true})
       for (const bool last_tile : {false, true})
         products_[last_block][last_tile] = &product(owner.products_, last_block, last_tile);
@@ -40,9 +40,9 @@ class WholeProducts::Task {
                last_tile = task / division_.blocks == division_.tiles - 1;
     Product& product = *products_[last_block][last_tile];
     const dnnl::memory& weight = weight_of(task / division_.blocks);
-    if (!stage_out_) return product.run(thread, x.data, weight, bias, out.data);
+    if (!stage_out_) return product.run(thread, x, weight, bias, out);
     const Tensor dense = tensor::matrix(scratch + x_bytes(), DType::f32, rows, columns);
-    product.run(thread, x.data, weight, nullptr, dense.data);
+    product.run(thread, x, weight, nullptr, dense);
     kernels_.finish({rows_of(dense)}, bias, end_.accumulate, rows_of(out), 0, rows);
   }
 
@@ -72,7 +72,7 @@ class WholeProducts::Task {
   const PackedWeight& weight_;
   const ProductEnd& end_;
   DType held_;
-  bool stage_x_, stage_out_;
+  bool own_, stage_x_, stage_out_;
   Product* products_[2][2];  // by whether the block and the tile are the last
 };
 

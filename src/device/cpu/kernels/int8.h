@@ -1,8 +1,7 @@
 // Products of bytes. Sums in 32 bits are exact, so no order of them shows in the results; what follows is f32 in an
-// order that is each element's own. Included inside an instruction set's unnamed namespace, after loops.h and a struct
-// Dot:
-//   Left left(word)                      four bytes of activations for all lanes
-//   Ints add(sums, left, words)          sums += the four products of each lane, exactly
+// order that is each element's own. Included inside an instruction set's unnamed namespace, after words.h and a struct
+// Dot of such words:
+//   Ints mac(left, right, sums)          sums + the four products of each lane, exactly
 //   bool offset                          whether those are of the bytes as they are, 128 too great
 
 constexpr int int8_rows = lanes == 16 ? 6 : 4;
@@ -10,37 +9,6 @@ constexpr int int8_vectors = lanes == 16 ? 4 : 2;
 constexpr int int8_columns = int8_vectors * lanes;
 // Partial sums alive at once in the tree of eight pieces, walked depth first.
 constexpr int live_sums = 4;
-
-// body<0>(), body<1>(), ...: arrays that only constants index are registers from the first pass of the compiler on.
-template <int count, int at = 0, class Body>
-[[gnu::always_inline]] inline void unrolled(const Body& body) {
-  if constexpr (at < count) {
-    body.template operator()<at>();
-    unrolled<count, at + 1>(body);
-  }
-}
-
-// The products of `depth` whole words, added to sums or, without `add`, to nothing. Never inlined: among other code the
-// compiler does not keep the sums in registers.
-template <class Dot, int MR, bool add>
-[[gnu::noinline]] void int8_words(const std::uint8_t* x, std::int64_t stride, const std::uint32_t* w,
-                                  std::int64_t depth, Simd::Ints* sums) {
-  constexpr int NV = int8_vectors;
-  Simd::Ints sum[MR * NV];
-  unrolled<MR * NV>([&]<int i>() __attribute__((always_inline)) { sum[i] = add ? sums[i] : Simd::no_ints(); });
-  for (std::int64_t d = 0; d < depth; ++d, x += 4, w += slab_columns) {
-    Simd::Ints right[NV];
-    unrolled<NV>([&]<int v>() __attribute__((always_inline)) { right[v] = Simd::load_ints(w + v * lanes); });
-    unrolled<MR>([&]<int r>() __attribute__((always_inline)) {
-      std::uint32_t word;
-      __builtin_memcpy(&word, x + r * stride, 4);
-      const auto left = Dot::left(word);
-      unrolled<NV>([&]<int v>()
-                       __attribute__((always_inline)) { sum[r * NV + v] = Dot::add(sum[r * NV + v], left, right[v]); });
-    });
-  }
-  unrolled<MR * NV>([&]<int i>() __attribute__((always_inline)) { sums[i] = sum[i]; });
-}
 
 // value += the outliers' products with the weight's bytes, w being the piece's first word in these columns.
 [[gnu::always_inline]] inline void add_outliers(const QuantisedPiece& piece, std::int64_t first, const std::uint32_t* w,
@@ -62,18 +30,12 @@ inline void int8_piece(const Int8Args& args, std::int64_t index, std::int64_t ro
                        float (*to)[int8_columns]) {
   constexpr int NV = int8_vectors;
   const Int8Piece& piece = args.pieces[index];
-  const std::int64_t depth = (piece.inputs + 3) / 4, whole = piece.inputs / 4;
+  const std::int64_t depth = (piece.inputs + 3) / 4;
   const std::uint32_t* w = piece.slabs + column / slab_columns * depth * slab_columns + column % slab_columns;
   const std::uint8_t* x = args.x.numbers + row * args.x.stride + piece.first;
   const QuantisedPiece* quantised = args.x.pieces + row * args.x.count + index;
   Simd::Ints sums[MR * NV];
-  int8_words<Dot, MR, false>(x, args.x.stride, w, whole, sums);
-  if (whole < depth) {  // the last bytes of a row, as a word
-    std::uint8_t rest[MR][4] = {};
-    for (int r = 0; r < MR; ++r)
-      __builtin_memcpy(rest[r], x + r * args.x.stride + whole * 4, static_cast<std::size_t>(piece.inputs % 4));
-    int8_words<Dot, MR, true>(rest[0], 4, w + whole * slab_columns, 1, sums);
-  }
+  slab_sums<Dot, MR, NV>(x, args.x.stride, w, piece.inputs, KeepSums<Dot, MR, NV>{sums});
   const float* scales = piece.scales + column;
   for (int r = 0; r < MR; ++r) {
     const QuantisedPiece& one = quantised[r * args.x.count];
@@ -93,14 +55,6 @@ inline void int8_piece(const Int8Args& args, std::int64_t index, std::int64_t ro
   }
 }
 
-template <class To, class M>
-inline void int8_store(const float* sums, const float* bias, bool accumulate, To* to, M m) {
-  Vec value = Simd::load(sums);
-  if (bias) value = Simd::add(value, Simd::load(bias, m));
-  if (accumulate) value = Simd::add(value, Simd::load(to, m));
-  Simd::store(to, value, m);
-}
-
 template <int MR, class To>
 inline void int8_finish(const Int8Args& args, std::int64_t row, std::int64_t column, const float (*sums)[int8_columns],
                         const To*) {
@@ -110,11 +64,12 @@ inline void int8_finish(const Int8Args& args, std::int64_t row, std::int64_t col
     To* to = row_of<To>(args.out, row + r) + column;
     if (left >= int8_columns) {
       unrolled<int8_vectors>([&]<int v>() __attribute__((always_inline)) {
-        int8_store(sums[r] + v * lanes, bias ? bias + v * lanes : nullptr, args.accumulate, to + v * lanes, Full{});
+        store_product(Simd::load(sums[r] + v * lanes), bias ? bias + v * lanes : nullptr, args.accumulate,
+                      to + v * lanes, Full{});
       });
     } else {
       each_vector(0, left, [&](std::int64_t c, auto m) {
-        int8_store(sums[r] + c, bias ? bias + c : nullptr, args.accumulate, to + c, m);
+        store_product(Simd::load(sums[r] + c, m), bias ? bias + c : nullptr, args.accumulate, to + c, m);
       });
     }
   }
@@ -165,6 +120,7 @@ void multiply_int8(const Int8Args& args) {
       r += MR;
     };
     while (r + int8_rows <= last) rows.template operator()<int8_rows>();
+    if (r + 4 <= last) rows.template operator()<4>();
     while (r + 2 <= last) rows.template operator()<2>();
     if (r < last) rows.template operator()<1>();
   }
@@ -177,10 +133,13 @@ double burn_int8(std::int64_t rounds) {
   unrolled<chains>([&]<int i>() __attribute__((always_inline)) { sum[i] = Simd::no_ints(); });
   alignas(64) std::uint32_t words[lanes] = {};
   auto right = Simd::load_ints(words);
-  typename Dot::Left left[chains];  // each another, or one product would do for all
-  unrolled<chains>([&]<int i>() __attribute__((always_inline)) { left[i] = Dot::left(0x81838587u + i); });
+  decltype(Dot::all(nullptr)) left[chains];  // each another, or one product would do for all
+  unrolled<chains>([&]<int i>() __attribute__((always_inline)) {
+    const std::uint32_t word = 0x81838587u + i;
+    left[i] = Dot::all(&word);
+  });
   for (std::int64_t n = 0; n < rounds; ++n) {
-    unrolled<chains>([&]<int i>() __attribute__((always_inline)) { sum[i] = Dot::add(sum[i], left[i], right); });
+    unrolled<chains>([&]<int i>() __attribute__((always_inline)) { sum[i] = Dot::mac(left[i], right, sum[i]); });
     asm volatile("" : "+x"(right));
   }
   unrolled<chains>([&]<int i>() __attribute__((always_inline)) { asm volatile("" : : "x"(sum[i])); });

@@ -51,7 +51,13 @@ void product_rows(std::int64_t rows, const std::uint32_t* a, std::int64_t lda, c
   if (r < rows) product_columns<Word, 1>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, vectors, add);
 }
 
-struct WordF32 {
+struct FloatSums {
+  using Sum = Vec;
+  static Vec none() { return Simd::zero(); }
+  static Vec right(const std::uint32_t* w) { return Simd::load(reinterpret_cast<const float*>(w)); }
+};
+
+struct WordF32 : FloatSums {
   static constexpr std::int64_t numbers = 1;  // of the depth in one word
   static Vec all(const std::uint32_t* p) { return Simd::all(*reinterpret_cast<const float*>(p)); }
   static Vec mac(Vec a, Vec b, Vec c) { return Simd::fma(a, b, c); }
@@ -91,29 +97,3 @@ struct WordF32 {
     Simd::store(reinterpret_cast<float*>(row) + key, x);
   }
 };
-
-// out = x w for dense w [inputs, columns of stride w_stride], in blocks that fit the caches. For processors on which
-// oneDNN's products depend on the number of rows.
-void multiply(const Rows& x, const float* w, std::int64_t w_stride, const Rows& out, std::int64_t rows,
-              Scratch& scratch) {
-  constexpr std::int64_t tall = score_rows, wide = attend_keys, deep = attend_head_size;
-  float* panel = reinterpret_cast<float*>(scratch.keys);
-  for (std::int64_t c = 0; c < out.columns; c += wide) {
-    const std::int64_t width = out.columns - c < wide ? out.columns - c : wide;
-    for (std::int64_t first = 0; first < rows; first += tall) {
-      const std::int64_t count = rows - first < tall ? rows - first : tall;
-      for (std::int64_t k = 0; k < x.columns; k += deep) {
-        const std::int64_t depth = x.columns - k < deep ? x.columns - k : deep;
-        for (std::int64_t d = 0; d < depth; ++d)
-          for (std::int64_t i = 0; i < wide; i += lanes)
-            Simd::store(panel + d * wide + i,
-                        Simd::load(w + (k + d) * w_stride + c + i, Simd::first(width - i < 0 ? 0 : width - i)));
-        product_rows<WordF32>(count, row_of<const std::uint32_t>(x, first) + k, x.stride, scratch.keys, wide,
-                              scratch.scores, wide, depth, wide / lanes, k > 0);
-      }
-      for (std::int64_t r = 0; r < count; ++r)
-        map_row(scratch.scores + r * wide, row_of<float>(out, first + r) + c, width,
-                [](Vec v, std::int64_t, auto) { return v; });
-    }
-  }
-}

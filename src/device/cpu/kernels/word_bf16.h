@@ -1,6 +1,6 @@
 // Words of two bf16 numbers, for VDPBF16PS. Included inside an instruction set's unnamed namespace, after product.h.
 
-struct WordBf16 {
+struct WordBf16 : FloatSums {
   static constexpr std::int64_t numbers = 2;
   static Vec all(const std::uint32_t* p) { return _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(*p))); }
   static __m512bh pair(Vec x) { return reinterpret_cast<__m512bh>(x); }
