@@ -25,9 +25,14 @@ void expect_same_bits(std::span<const std::string> identities, std::span<const s
       end = identities[rank].find('\n', at);
       const std::string line = identities[rank].substr(at, end + 1 - at);
       if (("\n" + identities.front()).find("\n" + line) == std::string::npos)
-        base::fail(base::Exit::config,
-                   fmt::format("rank {} ({}) would compute other bits than rank 0 ({}): {}against\n{}", rank,
-                               hosts[rank], hosts.front(), line, identities.front()));
+        base::fail(
+            base::Exit::config,
+            fmt::format(
+                "rank {} ({}) would compute other bits than rank 0 ({}): {}against\n{}{}", rank, hosts[rank],
+                hosts.front(), line, identities.front(),
+                line.starts_with("isa avx")
+                    ? "ONEDNN_MAX_CPU_ISA, as AVX2 or AVX512_CORE_BF16, limits all ranks to the same instructions"
+                    : ""));
     }
 }
 

@@ -3,10 +3,13 @@
 company and order."""
 import itertools
 import random
+import subprocess
+import unittest
+from pathlib import Path
 
 import h5py
 import numpy as np
-from program import MODEL, ProgramTest, documents, main
+from program import MODEL, THRESHER, TIME_FACTOR, ProgramTest, documents, main
 
 
 class SameBytes(ProgramTest):
@@ -42,6 +45,21 @@ class SameBytes(ProgramTest):
         for column in ('status', 'tokens', 'logprob', 'bytes'):
             self.assertEqual(one[column][:].tobytes(), two[column][:][order].tobytes(), column)
         self.assertEqual(self.rows(one, range(250)), self.rows(two, order))
+
+    @unittest.skipUnless('avx512bw' in Path('/proc/cpuinfo').read_text(encoding='utf-8'), 'no AVX-512 to do without')
+    def test_ranks_with_other_instructions_are_refused(self):
+        corpus = self.write_jsonl('a.jsonl', documents(10, seed=8))
+        for names, code in ((('AVX2', 'AVX512_CORE_BF16'), 78), (('AVX2', 'AVX2'), 0)):
+            words = ['mpirun']
+            for name in names:
+                words += [':'] * (len(words) > 1) + ['-n', '1', 'env', f'ONEDNN_MAX_CPU_ISA={name}', THRESHER, 'score',
+                                                     '--model', MODEL, '--corpus', corpus, '--output',
+                                                     self.folder / '-'.join(names), '--dtype', 'f32']
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300 * TIME_FACTOR)
+            self.assertEqual(done.returncode, code, done.stderr)
+            if code:
+                self.assertIn('would compute other bits than rank 0', done.stderr)
+                self.assertIn('ONEDNN_MAX_CPU_ISA, as AVX2', done.stderr)
 
     @staticmethod
     def rows(results, order):

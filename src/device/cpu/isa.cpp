@@ -30,7 +30,7 @@ std::string name_of(Isa isa) {
     case Isa::avx512:
       return "avx512";
     case Isa::avx512_bf16:
-      return "avx512_bf16";
+      return has_matrix_unit() ? "avx512_bf16+amx" : "avx512_bf16";
   }
   return "?";
 }

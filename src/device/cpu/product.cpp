@@ -122,7 +122,6 @@ Product::Product(const dnnl::engine& engine, const ProductShape& shape, const me
   const dnnl::matmul::desc description =
       shape.bias ? dnnl::matmul::desc(x, weight, bias, out) : dnnl::matmul::desc(x, weight, out);
   const dnnl::matmul::primitive_desc made(description, attributes, engine);
-  implementation_ = made.impl_info_str();
   primitive_ = dnnl::matmul(made);
   for (Operands& one : operands_) {
     one.stream = dnnl::stream(engine);

@@ -84,7 +84,6 @@ class Product {
   void run(int thread, const Tensor& x, const dnnl::memory& weight, const float* bias, const Tensor& out);
   std::int64_t rows() const { return shape_.rows; }
   std::int64_t columns() const { return shape_.outputs; }
-  const char* implementation() const { return implementation_; }
 
  private:
   struct Operands {
@@ -96,7 +95,6 @@ class Product {
   ProductShape shape_;
   dnnl::matmul primitive_;
   const Kernels* own_ = nullptr;
-  const char* implementation_ = "own";
   std::vector<Operands> operands_;
 };
 
