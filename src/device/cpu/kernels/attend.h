@@ -21,9 +21,9 @@ inline float soften(const float* scores, std::uint32_t* weights, std::int64_t lo
     if constexpr (!whole) line[v] = Simd::pick(Simd::range(low - v * lanes, high - v * lanes), line[v], none);
     top = Simd::max(top, line[v]);
   }
-  const float highest = Simd::highest(top);
   float kept = 1;
-  if (!(highest <= reference + slack)) {
+  if (Simd::bits(Simd::below(Simd::all(reference + slack), top)) != 0) {
+    const float highest = Simd::highest(top);
     kept = reference == -__builtin_inff() ? 0.0f : __builtin_exp2f(reference - highest);
     reference = highest;
   }
@@ -82,8 +82,8 @@ struct Attend {
     const std::int64_t seen = position + MR - block < keys ? position + MR - block : keys;  // by the last of them
     const int vectors = static_cast<int>((seen + lanes - 1) / lanes);
     const bool whole = low_of(position + MR - 1) <= block && position + 1 - block >= vectors * lanes;
-    product_columns<Word, MR>(scratch.queries + slot * depth, depth, scratch.keys, attend_keys, scratch.scores,
-                              attend_keys, depth, vectors, false);
+    product_columns<Word, MR, false>(scratch.queries + slot * depth, depth, scratch.keys, attend_keys,
+                                     {scratch.scores, attend_keys}, depth, vectors);
     float* sums = scratch.sums + slot * width;
     for (int i = 0; i < MR; ++i) {
       const float* scores = scratch.scores + i * attend_keys;
@@ -97,8 +97,8 @@ struct Attend {
         for (std::int64_t c = 0; c < width; c += lanes)
           Simd::store(sums + i * width + c, Simd::mul(Simd::load(sums + i * width + c), Simd::all(kept)));
     }
-    product_columns<ValueWord, MR>(scratch.weights, line, scratch.values, width, sums, width,
-                                   (seen + ValueWord::numbers - 1) / ValueWord::numbers, width / lanes, true);
+    product_columns<ValueWord, MR, true>(scratch.weights, line, scratch.values, width, {sums, width},
+                                         (seen + ValueWord::numbers - 1) / ValueWord::numbers, width / lanes);
   }
 
   void add_block(std::int64_t block, std::int64_t keys) {

@@ -1,55 +1,5 @@
-// Products of small blocks, on 32-bit words: an f32 number, or a pair of bf16 numbers of neighbouring depth where the
-// processor has a pairwise product. Every element is one chain of multiply-adds in rising depth, whatever block it
-// falls into. Included inside an instruction set's unnamed namespace, after rows.h.
-
-// C[rows x NV vectors] += A[rows x depth words] B[depth words x NV vectors].
-template <class Word, int MR, int NV>
-inline void product_block(const std::uint32_t* a, std::int64_t lda, const std::uint32_t* b, std::int64_t ldb, float* c,
-                          std::int64_t ldc, std::int64_t depth, bool add) {
-  Vec acc[MR][NV];
-  for (int r = 0; r < MR; ++r)
-    for (int v = 0; v < NV; ++v) acc[r][v] = add ? Simd::load(c + r * ldc + v * lanes) : Simd::zero();
-  for (std::int64_t d = 0; d < depth; ++d) {
-    Vec right[NV];
-    for (int v = 0; v < NV; ++v) right[v] = Simd::load(reinterpret_cast<const float*>(b + d * ldb + v * lanes));
-    for (int r = 0; r < MR; ++r) {
-      const Vec left = Word::all(a + r * lda + d);
-      for (int v = 0; v < NV; ++v) acc[r][v] = Word::mac(left, right[v], acc[r][v]);
-    }
-  }
-  for (int r = 0; r < MR; ++r)
-    for (int v = 0; v < NV; ++v) Simd::store(c + r * ldc + v * lanes, acc[r][v]);
-}
-
-constexpr int tile_rows = lanes == 16 ? 6 : 4;
-constexpr int tile_vectors = lanes == 16 ? 4 : 2;
-
-template <class Word, int MR>
-inline void product_columns(const std::uint32_t* a, std::int64_t lda, const std::uint32_t* b, std::int64_t ldb,
-                            float* c, std::int64_t ldc, std::int64_t depth, std::int64_t vectors, bool add) {
-  std::int64_t v = 0;
-  for (; v + tile_vectors <= vectors; v += tile_vectors)
-    product_block<Word, MR, tile_vectors>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
-  if constexpr (tile_vectors == 4) {
-    if (v + 3 == vectors) return product_block<Word, MR, 3>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
-    if (v + 2 <= vectors) {
-      product_block<Word, MR, 2>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
-      v += 2;
-    }
-  }
-  if (v < vectors) product_block<Word, MR, 1>(a, lda, b + v * lanes, ldb, c + v * lanes, ldc, depth, add);
-}
-
-template <class Word>
-void product_rows(std::int64_t rows, const std::uint32_t* a, std::int64_t lda, const std::uint32_t* b, std::int64_t ldb,
-                  float* c, std::int64_t ldc, std::int64_t depth, std::int64_t vectors, bool add) {
-  std::int64_t r = 0;
-  for (; r + tile_rows <= rows; r += tile_rows)
-    product_columns<Word, tile_rows>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, vectors, add);
-  for (; r + 2 <= rows; r += 2)
-    product_columns<Word, 2>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, vectors, add);
-  if (r < rows) product_columns<Word, 1>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, vectors, add);
-}
+// f32 numbers as words, and products of small blocks into f32. Included inside an instruction set's unnamed namespace,
+// after rows.h and words.h.
 
 struct FloatSums {
   using Sum = Vec;
@@ -58,7 +8,7 @@ struct FloatSums {
 };
 
 struct WordF32 : FloatSums {
-  static constexpr std::int64_t numbers = 1;  // of the depth in one word
+  static constexpr std::int64_t numbers = 1;
   static Vec all(const std::uint32_t* p) { return Simd::all(*reinterpret_cast<const float*>(p)); }
   static Vec mac(Vec a, Vec b, Vec c) { return Simd::fma(a, b, c); }
 
@@ -97,3 +47,42 @@ struct WordF32 : FloatSums {
     Simd::store(reinterpret_cast<float*>(row) + key, x);
   }
 };
+
+constexpr int tile_rows = 6;
+constexpr int tile_vectors = lanes == 16 ? 4 : 2;
+
+// A block of f32 in memory.
+struct Block {
+  float* at;
+  std::int64_t stride;
+  template <int r, int v>
+  [[gnu::always_inline]] Vec get() const {
+    return Simd::load(at + r * stride + v * lanes);
+  }
+  template <int r, int v>
+  [[gnu::always_inline]] void take(Vec sum) const {
+    Simd::store(at + r * stride + v * lanes, sum);
+  }
+};
+
+// C[MR rows x vectors] (+)= A[MR x depth words] B[depth words x vectors].
+template <class Word, int MR, bool add>
+inline void product_columns(const std::uint32_t* a, std::int64_t a_words, const std::uint32_t* b, std::int64_t b_words,
+                            const Block& c, std::int64_t depth, std::int64_t vectors) {
+  std::int64_t v = 0;
+  const auto columns = [&]<int NV>() {
+    const Block to{c.at + v * lanes, c.stride};
+    if constexpr (add) {
+      multiply_words<Word, MR, NV>(a, a_words * 4, b + v * lanes, b_words, depth, to, to);
+    } else {
+      multiply_words<Word, MR, NV>(a, a_words * 4, b + v * lanes, b_words, depth, NoSums<Word>{}, to);
+    }
+    v += NV;
+  };
+  while (v + tile_vectors <= vectors) columns.template operator()<tile_vectors>();
+  if constexpr (tile_vectors == 4) {
+    if (v + 3 == vectors) return columns.template operator()<3>();
+    if (v + 2 == vectors) return columns.template operator()<2>();
+  }
+  if (v < vectors) columns.template operator()<1>();
+}

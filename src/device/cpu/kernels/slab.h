@@ -28,8 +28,6 @@ inline void slab_block(const SlabArgs& args, std::int64_t first, std::int64_t co
   slab_sums<Word, MR, NV>(static_cast<const char*>(args.x) + first * args.x_bytes, args.x_bytes, w, args.inputs, end);
 }
 
-constexpr int slab_tile = 6;  // rows of a block
-
 // All rows of NV vectors of columns.
 template <class Word, class To, int NV, class M>
 inline void slab_vectors(const SlabArgs& args, std::int64_t column, const std::uint32_t* w, M last) {
@@ -38,7 +36,7 @@ inline void slab_vectors(const SlabArgs& args, std::int64_t column, const std::u
     slab_block<Word, To, MR, NV>(args, r, column, w, last);
     r += MR;
   };
-  while (r + slab_tile <= args.rows) rows.template operator()<slab_tile>();
+  while (r + tile_rows <= args.rows) rows.template operator()<tile_rows>();
   if (r + 4 <= args.rows) rows.template operator()<4>();
   if (r + 2 <= args.rows) rows.template operator()<2>();
   if (r < args.rows) rows.template operator()<1>();
